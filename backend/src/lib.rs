@@ -1,0 +1,1 @@
+//! Everything a client touches: doors, accounts, policy, services. The program is `sampan`.

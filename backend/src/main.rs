@@ -1,0 +1,2 @@
+//! Picks the role: `serve`, `net`, or a client command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Picks the face: `keeper`, `spawner`, `monitor` or `run`.
+fn main() {}

@@ -1,0 +1,3 @@
+//! Containers: the top of the engine.
+
+pub mod config;
