@@ -1,15 +1,68 @@
-# `make help` lists the targets.
+# Sampan's house-keeping. `make help` lists the targets; the two that matter are `make run` and `make test`.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help build test
+.SUFFIXES:
 
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+# The query data in .sqlx is the contract with the database; a build never asks a live one.
+export SQLX_OFFLINE := true
+RELEASE := $(CARGO_TARGET_DIR)/release
+# `make run` keeps its state here; a real installation uses /var/lib/sampan (docker-compose-free-deploy/install).
+RUN_ROOT ?= /var/lib/sampan-dev
+RUN_STATE ?= /run/sampan-dev
+RUN_HTTP ?= 127.0.0.1:7070
+
+.PHONY: help build run test test-all check walk bench packages web clean-run images
 help: ## lists the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
-build: ## builds the release binaries: sampan and sampan-runtime
-	cargo build --release -p sampan
+packages: ## installs what the build needs from Debian's packages
+	@tools/host-packages
+
+web: web/dist/manifest.json ## bundles the pages' scripts, styles and icons into web/dist
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@tools/host-packages
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs web/icons.txt $(wildcard web/src/*.ts web/styles/*.css)
+	cd web && node build.mjs
+
+build: web ## builds the release binaries: sampan and sampan-runtime
+	cargo build --release -p sampan --bin sampan
 	cargo rustc --release -p sampan-runtime --bin sampan-runtime -- -C target-feature=+crt-static
 
-test: ## all that CI runs
-	cargo fmt --check
-	cargo test --workspace
+run: build ## builds and starts Sampan; prints address, setup token and the docker context line
+	@[ "$$(id -u)" = 0 ] || { echo "make run starts a server that must be root: sudo -E make run"; exit 1; }
+	exec $(RELEASE)/sampan serve --data-root $(RUN_ROOT) --state-root $(RUN_STATE) --http $(RUN_HTTP) --docker-sock $(RUN_STATE)/docker.sock
+
+clean-run: ## ends what `make run` started and gives back ids, networks and cgroups; the data stays
+	$(RELEASE)/sampan down --purge --data-root $(RUN_ROOT) --state-root $(RUN_STATE)
+
+images: ## makes the images that the tests load, from Debian's packages, in ~/.cache/sampan-images
+	tests/images/prepare
+
+check: web ## formatting, lints, floors, texts, licences
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
+	cd web && npx tsc --noEmit -p .
+	tools/check-floors
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
+
+test: ## all that CI runs: lints, unit and end-to-end tests, the walk
+	tools/host-packages tests
+	$(MAKE) build check
+	tests/run
+
+test-all: test ## the same, and the whole walk in virtual machines with cgroup v2
+	$(MAKE) vm
+
+walk: build ## the promises, one PASS line each, as a stranger would type them
+	tests/walk
+
+bench: build ## figures beside crun, runc, podman and docker where they are installed
+	tests/bench/run
+
+-include Makefile.d/*.mk

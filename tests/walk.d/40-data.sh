@@ -1,0 +1,41 @@
+# Volumes keep, binds obey, services keep their data over a restart.
+volumes() {
+  docker volume create kept >/dev/null
+  docker run --rm -v kept:/d busybox sh -c 'echo data > /d/file'
+  is "$(docker run --rm -v kept:/d:ro busybox cat /d/file)" data
+  exits 1 docker run --rm -v kept:/d:ro busybox touch /d/x
+  exits 1 docker volume rm nothing-here; docker volume rm kept
+}
+promise "a named volume keeps its data, :ro holds" volumes
+
+copy_up() {
+  docker run --rm -v web-root:/etc/nginx nginx sh -c 'ls /etc/nginx/nginx.conf'
+  docker run --rm -v web-root:/c busybox ls /c/nginx.conf; docker volume rm web-root
+}
+promise "an empty volume gets the image's content on first use" copy_up
+
+binds() {
+  mkdir -p "$work/bind"; echo host >"$work/bind/file"
+  is "$(docker run --rm -v "$work/bind:/b" busybox sh -c 'cat /b/file; echo inside > /b/new')" host
+  is "$(stat -c %u "$work/bind/new") $(cat "$work/bind/new")" "0 inside"
+  is "$(status -H "Authorization: Bearer $BLUE" -H 'Content-Type: application/json' "$url/api/v1/containers" -d '{"image":"busybox","mounts":[{"source":{"type":"bind","path":"/etc"},"destination":"/e"}]}')" 403
+}
+promise "the administrator's bind writes as the host's root, a team's bind is refused" binds
+
+redis_keeps() {
+  docker run -d --name cache -v cache:/var/lib/redis redis >/dev/null
+  within 30 docker exec cache redis-cli set boat sampan
+  docker exec cache redis-cli save; docker restart cache
+  within 30 sh -c "command docker -H unix://$sock exec cache redis-cli get boat | grep -q sampan"
+  docker rm -f cache; docker volume rm cache
+}
+promise "redis keeps its data over a restart" redis_keeps
+
+postgres_keeps() {
+  docker run -d --name db -e POSTGRES_PASSWORD=secret -v db:/var/lib/postgresql postgres >/dev/null
+  within 90 docker exec -u postgres db psql -c 'create table if not exists boats (name text)'
+  docker exec -u postgres db psql -c "insert into boats values ('sampan')"; docker restart db
+  within 60 sh -c "command docker -H unix://$sock exec -u postgres db psql -Atc 'select name from boats' | grep -q sampan"
+  docker rm -f db; docker volume rm db
+}
+promise "postgres keeps its data over a restart" postgres_keeps
