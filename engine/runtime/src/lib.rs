@@ -4,4 +4,5 @@
 //! The binary `sampan-runtime` has four faces over this library: `keeper`, `spawner`, `monitor` and `run`.
 
 pub mod sandbox;
+pub mod sys;
 pub mod wire;

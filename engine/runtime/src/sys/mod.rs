@@ -1,0 +1,5 @@
+//! The only unsafe code: system calls that neither `rustix` nor `nix` offer, with safe signatures and no policy.
+
+pub mod clone;
+pub mod descriptors;
+pub mod mounts;
