@@ -1,1 +1,7 @@
 //! Everything a client touches: doors, accounts, policy, services. The program is `sampan`.
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod policy;

@@ -1,0 +1,18 @@
+//! One instance as every door sees it.
+
+use crate::config::Config;
+use crate::policy::Policy;
+
+/// Settings, engine, accounts and the small things doors share. Held in an `Arc`; made once by `serve`.
+#[derive(Debug)]
+pub struct App {
+    /// Checked settings.
+    pub config: Config,
+}
+
+impl App {
+    /// Who may do what: the only way to a [`crate::policy::Granted`].
+    pub fn policy(&self) -> Policy<'_> {
+        Policy::new(self)
+    }
+}

@@ -1,0 +1,178 @@
+//! The one word for "who is calling", whatever door they came through.
+
+use sampan_engine::owner::Owner;
+use serde::{Deserialize, Serialize};
+
+/// Somebody who was recognised. Made only by this module; the policy decides what they may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub(in crate::auth) who: Who,
+    pub(in crate::auth) team: Option<TeamView>,
+    pub(in crate::auth) administrator: bool,
+    pub(in crate::auth) scopes: Scopes,
+    pub(in crate::auth) door: Door,
+}
+
+/// What kind of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// A user, by session or token.
+    User {
+        /// `users.id`.
+        id: i64,
+        /// Their name.
+        name: String,
+    },
+    /// Root of this host, at the docker socket or the command line.
+    HostRoot,
+    /// A host user whose group the administrator let in.
+    HostUser {
+        /// Host uid.
+        uid: u32,
+    },
+    /// A process in a container of the team, through a mounted socket.
+    Container {
+        /// Host uid, within the team's range.
+        uid: u32,
+    },
+}
+
+/// The team in view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamView {
+    /// The team as the engine knows it.
+    pub owner: Owner,
+    /// Its name.
+    pub name: String,
+    /// The caller's role in it.
+    pub role: Role,
+}
+
+/// What a user is in a team. Each may all that the one before may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Looks.
+    Viewer,
+    /// Works with containers, images and volumes.
+    Developer,
+    /// Also decides who belongs to the team.
+    Owner,
+}
+
+impl Role {
+    /// The word in the database, the API and the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Developer => "developer",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "viewer" => Ok(Self::Viewer),
+            "developer" => Ok(Self::Developer),
+            "owner" => Ok(Self::Owner),
+            _ => Err(UnknownRole { text: text.to_owned() }),
+        }
+    }
+}
+
+/// A word that is no role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no role `{text}`; the roles are viewer, developer and owner")]
+pub struct UnknownRole {
+    text: String,
+}
+
+/// What a token (or any caller) may do at most, whatever its role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scopes {
+    /// Looking.
+    pub read: bool,
+    /// What a developer does.
+    pub write: bool,
+    /// What an owner or an administrator does.
+    pub admin: bool,
+}
+
+impl Scopes {
+    /// Everything that the role allows.
+    pub const ALL: Self = Self { read: true, write: true, admin: true };
+}
+
+/// Where the caller came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Docker Engine API.
+    Docker,
+    /// REST and websockets.
+    Rest,
+    /// Pages.
+    Pages,
+    /// `sampan admin`.
+    CommandLine,
+}
+
+impl Door {
+    /// The word in the audit trail.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Rest => "rest",
+            Self::Pages => "pages",
+            Self::CommandLine => "command line",
+        }
+    }
+}
+
+impl Caller {
+    /// What kind of somebody.
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// The team in view; `None`: the user is in no team yet.
+    pub fn team(&self) -> Option<&TeamView> {
+        self.team.as_ref()
+    }
+
+    /// May do what only an administrator may (if the scopes let it).
+    pub fn is_administrator(&self) -> bool {
+        self.administrator
+    }
+
+    /// What the caller may do at most.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes
+    }
+
+    /// Where they came in.
+    pub fn door(&self) -> Door {
+        self.door
+    }
+
+    /// `users.id`, when a user calls.
+    pub fn user_id(&self) -> Option<i64> {
+        match &self.who {
+            Who::User { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Who, for people and the audit trail.
+    pub fn actor(&self) -> String {
+        match &self.who {
+            Who::User { name, .. } => name.clone(),
+            Who::HostRoot => "host root".to_owned(),
+            Who::HostUser { uid } => format!("host user {uid}"),
+            Who::Container { uid } => format!("container user {uid}"),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Settings: flags, then environment, then the TOML file, then defaults.
+//!
+//! [`names`] lists every setting; [`raw`] reads the texts and remembers where each came from; [`resolved`] checks them.
+
+pub mod names;
+mod raw;
+mod resolved;
+
+pub use raw::{ConfigError, Flags, Raw};
+pub use resolved::{AddressPool, Config, Storage};

@@ -1,0 +1,200 @@
+//! What things are done to. Fields of single objects are private: only [`super::Policy`] makes them, after it looked.
+
+use sampan_engine::containers::config::ContainerConfig;
+use sampan_engine::owner::Owner;
+
+mod sealed {
+    /// Only the nouns of this file are nouns.
+    pub trait Sealed {}
+}
+
+/// A noun as a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NounKind {
+    /// A container.
+    Container,
+    /// An image.
+    Image,
+    /// A volume.
+    Volume,
+    /// A network.
+    Network,
+    /// A further program in a container.
+    Exec,
+    /// What happens in a team.
+    Event,
+    /// The instance itself: versions, numbers, use of the disk.
+    System,
+    /// A team.
+    Team,
+    /// A user.
+    User,
+    /// A user in a team.
+    Member,
+    /// An API token.
+    Token,
+    /// The audit trail.
+    Audit,
+}
+
+impl NounKind {
+    /// The word in the audit trail and in sentences.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Image => "image",
+            Self::Volume => "volume",
+            Self::Network => "network",
+            Self::Exec => "exec",
+            Self::Event => "event",
+            Self::System => "system",
+            Self::Team => "team",
+            Self::User => "user",
+            Self::Member => "member",
+            Self::Token => "token",
+            Self::Audit => "audit entry",
+        }
+    }
+}
+
+/// Something that a verb is done to.
+pub trait Noun: sealed::Sealed + Send + Sync + 'static {
+    /// Whose it is: [`Owner`] for what a team has, `()` for what the instance has.
+    type Place: Send + Sync + Clone + std::fmt::Debug;
+    /// The same as a value.
+    const KIND: NounKind;
+}
+
+/// All things of one kind, or a thing there is only one of: needs no look-up before a decision.
+pub trait Whole: Noun {}
+
+macro_rules! wholes {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident in $place:ty,)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+        impl sealed::Sealed for $name {}
+        impl Noun for $name {
+            type Place = $place;
+            const KIND: NounKind = NounKind::$kind;
+        }
+        impl Whole for $name {}
+    )+};
+}
+
+wholes! {
+    /// The team's containers.
+    Containers: Container in Owner,
+    /// The team's images.
+    Images: Image in Owner,
+    /// The team's volumes.
+    Volumes: Volume in Owner,
+    /// The team's networks.
+    Networks: Network in Owner,
+    /// What happens in the team.
+    Events: Event in Owner,
+    /// What the instance says about itself and the team's use of it.
+    System: System in Owner,
+    /// The team's audit trail.
+    AuditTrail: Audit in Owner,
+    /// The users of the instance.
+    Users: User in (),
+    /// The teams of the instance.
+    Teams: Team in (),
+}
+
+macro_rules! objects {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident in $place:ty {
+        $($(#[doc = $field_doc:literal])+ $field:ident: $type:ty,)+
+    })+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            $(pub(super) $field: $type,)+
+        }
+        impl sealed::Sealed for $name {}
+        impl Noun for $name {
+            type Place = $place;
+            const KIND: NounKind = NounKind::$kind;
+        }
+        impl $name {
+            $($(#[doc = $field_doc])+ pub fn $field(&self) -> &$type {
+                &self.$field
+            })+
+        }
+    )+};
+}
+
+objects! {
+    /// One container of the team.
+    Container: Container in Owner {
+        /// 64 hexadecimal digits.
+        id: String,
+        /// Its name, without a slash.
+        name: String,
+    }
+    /// A container to be: what is made is exactly what was looked at.
+    NewContainer: Container in Owner {
+        /// Its name; `None`: one is made up.
+        name: Option<String>,
+        /// What was asked for.
+        config: ContainerConfig,
+    }
+    /// One image of the team.
+    Image: Image in Owner {
+        /// Digest of its configuration.
+        id: String,
+        /// As the caller named it.
+        reference: String,
+    }
+    /// One volume of the team.
+    Volume: Volume in Owner {
+        /// Its name.
+        name: String,
+    }
+    /// One network of the team.
+    Network: Network in Owner {
+        /// Its name.
+        name: String,
+    }
+    /// One exec of a container of the team.
+    Exec: Exec in Owner {
+        /// Its id.
+        id: String,
+        /// The container it runs in.
+        container_id: String,
+    }
+    /// One team.
+    Team: Team in () {
+        /// `teams.id`.
+        id: i64,
+        /// Its name.
+        name: String,
+    }
+    /// The users of one team.
+    Members: Member in () {
+        /// `teams.id`.
+        team_id: i64,
+        /// The team's name.
+        team_name: String,
+    }
+    /// One user.
+    User: User in () {
+        /// `users.id`.
+        id: i64,
+        /// Its name.
+        name: String,
+    }
+    /// The tokens of one user, in one team or in all.
+    Tokens: Token in () {
+        /// `users.id`.
+        user_id: i64,
+    }
+    /// One token.
+    Token: Token in () {
+        /// `tokens.id`.
+        id: i64,
+        /// Whose it is: `users.id`.
+        user_id: i64,
+    }
+}
