@@ -2,7 +2,17 @@
 //!
 //! Asynchronous, no HTTP, no users: a team is an opaque [`owner::Owner`]. From bottom to top: value types, `store`,
 //! `content`, `layers`, `images`; `networks` and `volumes` beside them; `containers` on top. A module imports only
-//! from below and tells upwards only through `events`.
+//! from below and tells upwards only through `events`. [`Engine`] is the handle that the doors' services hold.
+#![forbid(unsafe_code)]
 
+mod clock;
 pub mod containers;
+mod engine;
+pub mod events;
+pub mod kind;
 pub mod owner;
+pub mod stats;
+pub mod volumes;
+
+pub use engine::{Engine, Settings};
+pub use kind::Kind;

@@ -1,0 +1,114 @@
+//! Why something was not done to a container.
+
+use crate::kind::Kind;
+
+/// Why something was not done to a container.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// No container of this team has that name, id or beginning of an id.
+    #[error("no such container: {reference}")]
+    NotFound {
+        /// As asked for.
+        reference: String,
+    },
+    /// Several ids begin so.
+    #[error("several containers have an id that begins with {reference}: type more of it")]
+    Ambiguous {
+        /// As asked for.
+        reference: String,
+    },
+    /// No such exec.
+    #[error("no such exec: {id}")]
+    NoSuchExec {
+        /// As asked for.
+        id: String,
+    },
+    /// A value of the request is wrong.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong with which value.
+        message: String,
+    },
+    /// The name is another container's.
+    #[error(
+        "the container name \"/{name}\" is already in use by container \"{id}\": remove or rename that container to reuse it"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Who has it.
+        id: String,
+    },
+    /// Its state does not allow it.
+    #[error("container {name} is {state}: {wanted}")]
+    WrongState {
+        /// Name of the container.
+        name: String,
+        /// Docker's word for the state.
+        state: &'static str,
+        /// What it would have to be, or what to do first.
+        wanted: &'static str,
+    },
+    /// It is so already.
+    #[error("container {name} is {state} already")]
+    NotModified {
+        /// Name of the container.
+        name: String,
+        /// Docker's word for the state.
+        state: &'static str,
+    },
+    /// Not offered.
+    #[error("{message}")]
+    Unsupported {
+        /// What, and what to do instead.
+        message: String,
+    },
+    /// A process beneath refused.
+    #[error("{message}")]
+    Refused {
+        /// Its sentence.
+        message: String,
+        /// Its kind.
+        kind: Kind,
+    },
+    /// A process beneath could not be asked.
+    #[error("{process} does not answer")]
+    Process {
+        /// Which: spawner, monitor, keeper or net.
+        process: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database could not be read or written.
+    #[error("the database failed")]
+    Store(#[from] sqlx::Error),
+    /// A file of the container could not be read or written.
+    #[error("cannot write {}", .path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A volume stands in the way.
+    #[error(transparent)]
+    Volume(#[from] crate::volumes::VolumeError),
+}
+
+impl ContainerError {
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound { .. } | Self::NoSuchExec { .. } => Kind::NotFound,
+            Self::Ambiguous { .. } | Self::Invalid { .. } => Kind::Invalid,
+            Self::NameTaken { .. } | Self::WrongState { .. } => Kind::Conflict,
+            Self::NotModified { .. } => Kind::NotModified,
+            Self::Unsupported { .. } => Kind::Unsupported,
+            Self::Refused { kind, .. } => *kind,
+            Self::Process { .. } | Self::Store(_) | Self::File { .. } => Kind::Internal,
+            Self::Volume(error) => error.kind(),
+        }
+    }
+}

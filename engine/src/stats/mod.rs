@@ -1,0 +1,5 @@
+//! What containers use.
+
+mod sample;
+
+pub use sample::{NetworkCounters, Point, Sample, SampleStream, Stats};
