@@ -43,6 +43,26 @@ pub struct Sandbox {
     /// Runs a tiny init as PID 1 that reaps and forwards signals (`--init`).
     #[serde(default)]
     pub init: bool,
+    /// Further groups of the main process and of every exec, names or numbers, looked up in the root's own group file.
+    /// (The user is `process.user.username` in config.json and in an exec's process: `name|uid[:group|gid]`, looked up
+    /// in the root's passwd and group; absent: the numbers beside it.)
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Where the filter of system calls comes from.
+    #[serde(default)]
+    pub filter: Filter,
+}
+
+/// Where the filter of system calls comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// `linux.seccomp` of config.json; none there: no filter.
+    #[default]
+    Described,
+    /// Docker's default profile for the process's capabilities; kept out of config.json, since it is long, the same
+    /// for most containers, and can be compiled once.
+    DockerDefault,
 }
 
 /// The engine's opaque owner, as the runtime sees it.
