@@ -1,5 +1,7 @@
 //! One instance as every door sees it.
 
+use sampan_engine::Engine;
+
 use crate::config::Config;
 use crate::policy::Policy;
 
@@ -8,6 +10,8 @@ use crate::policy::Policy;
 pub struct App {
     /// Checked settings.
     pub config: Config,
+    /// The engine. Doors do not call it: services do.
+    pub engine: Engine,
 }
 
 impl App {

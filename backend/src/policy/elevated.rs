@@ -3,7 +3,8 @@
 //! Decided on the resolved [`ContainerConfig`], never on what a door was sent: each door translates first, and the
 //! value that is looked at here is the value that is made.
 
-use sampan_engine::containers::config::{ContainerConfig, MountSource, NamespaceMode, Network, Seccomp};
+use sampan_engine::containers::Update;
+use sampan_engine::containers::config::{ContainerConfig, Limits, MountSource, NamespaceMode, Network, Seccomp};
 
 /// Docker's default capabilities, which a container has anyway.
 const DEFAULT_CAPABILITIES: [&str; 14] = [
@@ -55,8 +56,7 @@ pub fn beyond_team(config: &ContainerConfig) -> Vec<String> {
     say(matches!(security.seccomp, Seccomp::Custom { .. }), "an own seccomp profile");
     say(security.masked_paths.is_some(), "other masked paths");
     say(security.readonly_paths.is_some(), "other read-only paths");
-    say(config.limits.oom_kill_disable, "no out-of-memory killer");
-    say(config.limits.oom_score_adjust.is_some_and(|score| score < 0), "a negative out-of-memory score");
+    found.extend(limits_beyond_team(&config.limits));
     for capability in &security.capabilities_add {
         if !is_default_capability(capability) {
             found.push(format!("the capability {capability}"));
@@ -74,6 +74,22 @@ pub fn beyond_team(config: &ContainerConfig) -> Vec<String> {
         if !is_namespaced_sysctl(name) {
             found.push(format!("the kernel parameter {name}"));
         }
+    }
+    found
+}
+
+/// The same for a change of limits.
+pub(super) fn update_beyond_team(update: &Update) -> Vec<String> {
+    limits_beyond_team(&update.limits)
+}
+
+fn limits_beyond_team(limits: &Limits) -> Vec<String> {
+    let mut found = Vec::new();
+    if limits.oom_kill_disable {
+        found.push("no out-of-memory killer".to_owned());
+    }
+    if limits.oom_score_adjust.is_some_and(|score| score < 0) {
+        found.push("a negative out-of-memory score".to_owned());
     }
     found
 }

@@ -2,12 +2,18 @@
 
 use std::marker::PhantomData;
 
-use sampan_engine::containers::config::ContainerConfig;
+use std::sync::Arc;
+
+use sampan_engine::Kind;
+use sampan_engine::containers::config::{ContainerConfig, NamespaceMode, Network as NetworkMode};
+use sampan_engine::containers::{Container as Seen, ContainerError, ExecConfig, Update as Change};
 use sampan_engine::owner::Owner;
 
-use super::action::{Act, Action, Create, Verb};
-use super::elevated::beyond_team;
-use super::nouns::{NewContainer, Noun, NounKind, Whole};
+use super::action::{self, Act, Action, Create, Verb};
+use super::elevated::{beyond_team, update_beyond_team};
+use super::nouns::{
+    Container, ContainerUpdate, Exec, Image, Network, NewContainer, NewExec, Noun, NounKind, Volume, Whole,
+};
 use super::rules::{Need, allowed, needs};
 use crate::app::App;
 use crate::auth::{Caller, TeamView};
@@ -79,6 +85,20 @@ pub enum Denied {
         /// Who.
         actor: String,
     },
+    /// The container could not be looked up: no such one, or several begin so.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+}
+
+impl Denied {
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound { .. } => Kind::NotFound,
+            Self::Forbidden { .. } | Self::Elevated { .. } | Self::NoTeam { .. } => Kind::Forbidden,
+            Self::Container(error) => error.kind(),
+        }
+    }
 }
 
 fn takes(verb: Verb, noun: NounKind) -> String {
@@ -93,7 +113,6 @@ fn takes(verb: Verb, noun: NounKind) -> String {
 /// Asks the rules for one instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
-    #[expect(dead_code, reason = "the look-ups of single objects follow with the engine")]
     app: &'a App,
 }
 
@@ -138,12 +157,136 @@ impl<'a> Policy<'a> {
     ) -> Result<Granted<Create, NewContainer>, Denied> {
         let team = in_view(caller)?;
         check::<Create, NewContainer>(caller, team)?;
-        let what = beyond_team(&config);
-        if !what.is_empty() && !may_elevate(caller) {
-            return Err(Denied::Elevated { what });
+        elevate(caller, beyond_team(&config))?;
+        for joined in joined(&config) {
+            self.look(caller, team, joined, true)?;
         }
         Ok(grant(caller, team.owner.clone(), NewContainer { name, config }))
     }
+
+    /// The container that `reference` (name, id or beginning of an id) names in the team in view.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn container<A: Action>(&self, caller: &Caller, reference: &str) -> Result<Granted<A, Container>, Denied> {
+        let team = in_view(caller)?;
+        check::<A, Container>(caller, team)?;
+        let seen = self.look(caller, team, reference, enters(A::VERB))?;
+        Ok(grant(caller, team.owner.clone(), Container { id: seen.id.clone(), name: seen.name.clone() }))
+    }
+
+    /// A change of a container.
+    ///
+    /// # Errors
+    /// [`Denied`], also for limits that only an administrator may set.
+    pub fn container_update(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        update: Change,
+    ) -> Result<Granted<action::Update, ContainerUpdate>, Denied> {
+        let team = in_view(caller)?;
+        check::<action::Update, ContainerUpdate>(caller, team)?;
+        let id = self.look(caller, team, reference, false)?.id.clone();
+        elevate(caller, update_beyond_team(&update))?;
+        Ok(grant(caller, team.owner.clone(), ContainerUpdate { id, update }))
+    }
+
+    /// A program to be run in a container.
+    ///
+    /// # Errors
+    /// [`Denied`], also for a privileged one, and for one in a container that reaches beyond its sandbox.
+    pub fn new_exec(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        config: ExecConfig,
+    ) -> Result<Granted<action::Exec, NewExec>, Denied> {
+        let team = in_view(caller)?;
+        check::<action::Exec, NewExec>(caller, team)?;
+        let container_id = self.look(caller, team, reference, true)?.id.clone();
+        if config.privileged {
+            elevate(caller, vec!["a privileged program in a container".to_owned()])?;
+        }
+        Ok(grant(caller, team.owner.clone(), NewExec { container_id, config }))
+    }
+
+    /// An exec of one of the team's containers.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn exec<A: Action>(&self, caller: &Caller, id: &str) -> Result<Granted<A, Exec>, Denied> {
+        let team = in_view(caller)?;
+        check::<A, Exec>(caller, team)?;
+        let exec = self.app.engine.containers().exec_get(&team.owner, id)?;
+        self.look(caller, team, &exec.container_id, A::VERB == Verb::Start)?;
+        Ok(grant(caller, team.owner.clone(), Exec { id: exec.id, container_id: exec.container_id }))
+    }
+
+    /// An image of the team, by reference or id.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn image<A: Action>(&self, caller: &Caller, reference: &str) -> Result<Granted<A, Image>, Denied> {
+        let team = in_view(caller)?;
+        check::<A, Image>(caller, team)?;
+        Ok(grant(caller, team.owner.clone(), Image { reference: reference.to_owned() }))
+    }
+
+    /// A volume of the team.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn volume<A: Action>(&self, caller: &Caller, name: &str) -> Result<Granted<A, Volume>, Denied> {
+        let team = in_view(caller)?;
+        check::<A, Volume>(caller, team)?;
+        Ok(grant(caller, team.owner.clone(), Volume { name: name.to_owned() }))
+    }
+
+    /// A network of the team.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn network<A: Action>(&self, caller: &Caller, reference: &str) -> Result<Granted<A, Network>, Denied> {
+        let team = in_view(caller)?;
+        check::<A, Network>(caller, team)?;
+        Ok(grant(caller, team.owner.clone(), Network { reference: reference.to_owned() }))
+    }
+
+    /// Looks a container up in the team. `enters`: the caller will be inside it, or share what it has; then one that
+    /// reaches beyond its sandbox is for an administrator only, or a developer would be what an administrator made.
+    fn look(&self, caller: &Caller, team: &TeamView, reference: &str, enters: bool) -> Result<Arc<Seen>, Denied> {
+        let seen = self.app.engine.containers().get(&team.owner, reference)?;
+        if enters {
+            elevate(caller, beyond_team(&seen.config))?;
+        }
+        Ok(seen)
+    }
+}
+
+/// Verbs by which a caller gets inside a container.
+fn enters(verb: Verb) -> bool {
+    matches!(verb, Verb::Attach | Verb::Exec)
+}
+
+/// Containers whose namespaces the new one would share.
+fn joined(config: &ContainerConfig) -> impl Iterator<Item = &str> {
+    let network = match &config.network {
+        NetworkMode::Container { container } => Some(container.as_str()),
+        _ => None,
+    };
+    [network, shared(&config.security.pid), shared(&config.security.ipc)].into_iter().flatten()
+}
+
+fn shared(mode: &NamespaceMode) -> Option<&str> {
+    match mode {
+        NamespaceMode::Container { container } => Some(container),
+        NamespaceMode::Own | NamespaceMode::Host => None,
+    }
+}
+
+fn elevate(caller: &Caller, what: Vec<String>) -> Result<(), Denied> {
+    if what.is_empty() || may_elevate(caller) { Ok(()) } else { Err(Denied::Elevated { what }) }
 }
 
 fn may_elevate(caller: &Caller) -> bool {

@@ -1,6 +1,7 @@
 //! What things are done to. Fields of single objects are private: only [`super::Policy`] makes them, after it looked.
 
 use sampan_engine::containers::config::ContainerConfig;
+use sampan_engine::containers::{ExecConfig, Update};
 use sampan_engine::owner::Owner;
 
 mod sealed {
@@ -140,22 +141,19 @@ objects! {
         /// What was asked for.
         config: ContainerConfig,
     }
-    /// One image of the team.
-    Image: Image in Owner {
-        /// Digest of its configuration.
+    /// A change of limits or policy: what is changed is exactly what was looked at.
+    ContainerUpdate: Container in Owner {
+        /// 64 hexadecimal digits.
         id: String,
-        /// As the caller named it.
-        reference: String,
+        /// The change.
+        update: Update,
     }
-    /// One volume of the team.
-    Volume: Volume in Owner {
-        /// Its name.
-        name: String,
-    }
-    /// One network of the team.
-    Network: Network in Owner {
-        /// Its name.
-        name: String,
+    /// A program to be run in a container.
+    NewExec: Container in Owner {
+        /// Id of the container.
+        container_id: String,
+        /// What was asked for.
+        config: ExecConfig,
     }
     /// One exec of a container of the team.
     Exec: Exec in Owner {
@@ -163,6 +161,21 @@ objects! {
         id: String,
         /// The container it runs in.
         container_id: String,
+    }
+    /// One image of the team; there may be none, which the engine says.
+    Image: Image in Owner {
+        /// As the caller named it.
+        reference: String,
+    }
+    /// One volume of the team; there may be none, which the engine says.
+    Volume: Volume in Owner {
+        /// Its name.
+        name: String,
+    }
+    /// One network of the team; there may be none, which the engine says.
+    Network: Network in Owner {
+        /// Name or id.
+        reference: String,
     }
     /// One team.
     Team: Team in () {

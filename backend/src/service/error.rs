@@ -1,0 +1,32 @@
+//! The one error of all services, rendered once per door.
+
+use sampan_engine::Kind;
+use sampan_engine::containers::ContainerError;
+use sampan_engine::volumes::VolumeError;
+
+use crate::policy::Denied;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The policy said no.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A container.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+}
+
+impl ServiceError {
+    /// What the caller can do about it: all that a door may look at.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Denied(error) => error.kind(),
+            Self::Container(error) => error.kind(),
+            Self::Volume(error) => error.kind(),
+        }
+    }
+}
