@@ -1,10 +1,38 @@
 //! Picks the face: `keeper`, `spawner`, `monitor` or `run`.
 
+use std::error::Error;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use sampan_runtime::keeper;
+
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let face = arguments.next().unwrap_or_default();
-    eprintln!("sampan-runtime: no face named {face:?}; it has keeper, spawner, monitor and run");
-    ExitCode::from(125)
+    let mut words = std::env::args_os().skip(1);
+    let face = words.next().unwrap_or_default();
+    let done = match face.to_str() {
+        Some("keeper") => keeper(words),
+        _ => Err(format!("no face named {face:?}; it has keeper, spawner, monitor and run").into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sampan-runtime: {}", chain(error.as_ref()));
+            ExitCode::from(125)
+        }
+    }
+}
+
+fn keeper(words: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
+    Ok(keeper::run(keeper::Arguments::parse(words)?)?)
+}
+
+/// An error with all its causes, once.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -2,4 +2,6 @@
 
 pub mod clone;
 pub mod descriptors;
+pub mod launch;
 pub mod mounts;
+pub mod pidfd;

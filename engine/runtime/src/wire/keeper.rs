@@ -22,7 +22,14 @@ pub enum Role {
     },
 }
 
-/// Requests to keeper. Names of kept descriptors: `listener/docker`, `listener/http`, `container/<id>/stdout`, …
+/// Requests to keeper.
+///
+/// | name of kept descriptors | what lies there |
+/// |---|---|
+/// | `listener/docker`, `listener/http` | `serve`'s listening sockets |
+/// | `container/<id>/folder` | `containers/<id>` (O_PATH) |
+/// | `container/<id>/pidfd` | the main process |
+/// | `container/<id>/stdio` | the pty's master; or [stdin's write end,] stdout's, stderr's read ends |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "request")]
 pub enum Request {
@@ -43,12 +50,13 @@ pub enum Request {
         /// The name.
         name: String,
     },
-    /// Closes all that is kept under names that start with `prefix`.
+    /// Closes all that is kept under names that start with `prefix`. From a monitor, `container/<id>/` also says that
+    /// the container's end was dealt with; until then the end is told again to every new monitor of the team.
     Drop {
         /// Prefix of names.
         prefix: String,
     },
-    /// Lists the names that start with `prefix`.
+    /// Lists the names that start with `prefix`; refused (exhausted) beyond [`NAMES`] of them.
     List {
         /// Prefix of names.
         prefix: String,
@@ -73,6 +81,13 @@ pub enum Request {
         /// Key of the team.
         team: String,
     },
+    /// From a monitor: the team's containers whose end it has not dealt with. Answer: `containers`, sorted by id.
+    Containers {
+        /// Key of the team.
+        team: String,
+        /// Only ids after this one; empty for the first page.
+        after: String,
+    },
     /// Ends spawner, net, monitors and keeper itself. Refused (conflict) while a watched container lives.
     Shutdown,
 }
@@ -95,6 +110,22 @@ pub enum Watched {
     },
 }
 
+/// Most names in one answer to `list`.
+pub const NAMES: usize = 1_000;
+/// Most containers in one answer to `containers`; a shorter answer is the last one.
+pub const CONTAINERS: usize = 500;
+/// The status in `ended` when nobody could learn it: keeper was dead when the process was reaped.
+pub const STATUS_UNKNOWN: i32 = -1;
+
+/// One container that keeper watches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Child {
+    /// Container id.
+    pub id: String,
+    /// Host pid of its main process.
+    pub pid: i32,
+}
+
 /// Answers and news from keeper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer")]
@@ -113,6 +144,11 @@ pub enum Answer {
         /// The names, sorted.
         names: Vec<String>,
     },
+    /// To `containers`.
+    Containers {
+        /// At most [`CONTAINERS`].
+        containers: Vec<Child>,
+    },
     /// Not done.
     Refused(Refusal),
     /// News, not an answer: a watched process ended. Sent to `serve` for execs and to the team's monitor for both;
@@ -122,7 +158,7 @@ pub enum Answer {
         what: Watched,
         /// Host pid.
         pid: i32,
-        /// Raw wait status (waitpid(2)).
+        /// Raw wait status (waitpid(2)), or [`STATUS_UNKNOWN`].
         status: i32,
         /// When it was reaped, nanoseconds since 1970.
         at_ns: i64,

@@ -1,0 +1,17 @@
+//! `keeper`: parent of all, reaps, restarts, keeps descriptors. It parses nothing but the words of [`crate::wire`].
+//!
+//! Root, one thread, one poll loop. It is the parent (or subreaper) of spawner, net, the monitors and the containers'
+//! main processes, and outlives `serve`. What it knows is small: who its children are, which statuses nobody asked for
+//! yet, and descriptors under names. When it is killed nothing else dies: the next one ends the old spawner and net and
+//! starts new ones (children born by them would have the wrong parent), and monitors come back by themselves.
+
+mod answer;
+mod arguments;
+mod children;
+mod clients;
+mod helpers;
+mod run;
+mod store;
+
+pub use arguments::{ArgumentError, Arguments};
+pub use run::{KeeperError, run};
