@@ -5,3 +5,5 @@ pub mod descriptors;
 pub mod launch;
 pub mod mounts;
 pub mod pidfd;
+#[cfg(test)]
+pub mod testing;
