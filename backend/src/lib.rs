@@ -4,5 +4,6 @@
 pub mod app;
 pub mod auth;
 pub mod config;
+pub mod doors;
 pub mod policy;
 pub mod service;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use sampan_runtime::sandbox::RestartPolicy;
+pub use sampan_runtime::sandbox::{LogLimits, RestartPolicy};
 pub use sampan_runtime::wire::net::Protocol;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +82,7 @@ pub struct ContainerConfig {
     /// A tiny init as PID 1.
     pub init: bool,
     /// The log's bounds: bytes per file and files; default 256 MiB and 4.
-    pub log: Option<sampan_runtime::sandbox::LogLimits>,
+    pub log: Option<LogLimits>,
     /// Free notes of the OCI description.
     pub annotations: BTreeMap<String, String>,
     /// A probe; `None`: the image's.

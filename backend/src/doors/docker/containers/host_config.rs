@@ -13,7 +13,6 @@ use super::mounts::MountRequest;
 /// As sent with `create` and given back by `inspect`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's; the specification describes them")]
 pub struct HostConfig {
     pub binds: Option<Vec<String>>,
     #[serde(rename = "ContainerIDFile")]
@@ -70,7 +69,6 @@ pub struct HostConfig {
 /// Bounds; also the body of `update`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's; the specification describes them")]
 pub struct Resources {
     pub cpu_shares: i64,
     pub memory: i64,
@@ -148,7 +146,6 @@ pub struct RestartPolicy {
 /// A host device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's")]
 pub struct DeviceMapping {
     pub path_on_host: String,
     pub path_in_container: String,
@@ -158,7 +155,6 @@ pub struct DeviceMapping {
 /// A limit of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's")]
 pub struct Ulimit {
     pub name: String,
     pub hard: i64,

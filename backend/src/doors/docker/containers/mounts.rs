@@ -13,7 +13,6 @@ use crate::doors::docker::error::DockerError;
 /// One entry of `HostConfig.Mounts`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's; the specification describes them")]
 pub struct MountRequest {
     #[serde(rename = "Type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
@@ -36,7 +35,6 @@ pub struct MountRequest {
 /// Options of a bind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's; the specification describes them")]
 pub struct BindOptions {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub propagation: String,
@@ -53,7 +51,6 @@ pub struct BindOptions {
 /// Options of a volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's; the specification describes them")]
 pub struct VolumeOptions {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_copy: bool,
@@ -68,7 +65,6 @@ pub struct VolumeOptions {
 /// A volume's driver.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's; the specification describes them")]
 pub struct DriverConfig {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
@@ -79,7 +75,6 @@ pub struct DriverConfig {
 /// Options of memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's; the specification describes them")]
 pub struct TmpfsOptions {
     #[serde(skip_serializing_if = "is_zero")]
     pub size_bytes: i64,

@@ -38,7 +38,6 @@ pub struct NetworkingConfig {
 /// What may be asked of an endpoint.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(missing_docs, reason = "the names are Docker's; the specification describes them")]
 pub struct EndpointSettings {
     #[serde(rename = "IPAMConfig")]
     pub ipam_config: BTreeMap<String, serde_json::Value>,

@@ -1,0 +1,187 @@
+//! A container in Docker's two shapes: a line of `list`, and `inspect`.
+
+use std::collections::BTreeMap;
+
+use sampan_engine::containers::config::ContainerConfig;
+use sampan_engine::containers::{Container, MountKind, MountPoint, State};
+use sampan_engine::volumes::Usage;
+use serde_json::{Value, json};
+
+use super::{echo, network_settings};
+use crate::doors::docker::version::Version;
+use crate::doors::docker::{humans, times};
+
+/// `Up 5 minutes (Paused)`, `Exited (0) 3 hours ago`, …
+pub fn status(container: &Container, now_ns: i64) -> String {
+    let run = &container.run;
+    let since = |at: Option<i64>| humans::duration(now_ns - at.unwrap_or(now_ns));
+    let code = run.exit_code.unwrap_or(0);
+    match container.state {
+        State::Created => "Created".to_owned(),
+        State::Running => format!("Up {}", since(run.started_at_ns)),
+        State::Paused => format!("Up {} (Paused)", since(run.started_at_ns)),
+        State::Restarting => format!("Restarting ({code}) {} ago", since(run.finished_at_ns)),
+        State::Exited => format!("Exited ({code}) {} ago", since(run.finished_at_ns)),
+        State::Removing => "Removal In Progress".to_owned(),
+        State::Dead => "Dead".to_owned(),
+    }
+}
+
+/// One line of `list`. `image`: what the image is called now; `size`: when it was asked for.
+pub fn summary(container: &Container, image: &str, size: Option<(Usage, u64)>, version: Version, now_ns: i64) -> Value {
+    let mut line = json!({
+        "Id": container.id,
+        "Names": [format!("/{}", container.name)],
+        "Image": image,
+        "ImageID": container.image_id,
+        "Command": humans::command(&container.resolved.arguments),
+        "Created": container.created_at_ns / 1_000_000_000,
+        "Ports": network_settings::port_list(container),
+        "Labels": container.resolved.labels,
+        "State": container.state.word(),
+        "Status": status(container, now_ns),
+        "HostConfig": { "NetworkMode": network_settings::network_mode(&container.config.network) },
+        "NetworkSettings": { "Networks": network_settings::networks(container) },
+        "Mounts": mounts(container),
+    });
+    if version.knows(46) && !container.config.annotations.is_empty() {
+        line["HostConfig"]["Annotations"] = json!(container.config.annotations);
+    }
+    if let Some((usage, root_bytes)) = size {
+        line["SizeRw"] = json!(usage.bytes);
+        line["SizeRootFs"] = json!(root_bytes + usage.bytes);
+    }
+    line
+}
+
+/// What `inspect` needs beside the container.
+pub struct Extra {
+    /// Ids of execs that have not ended.
+    pub exec_ids: Vec<String>,
+    /// Writable layer, and bytes of the image; when it was asked for.
+    pub size: Option<(Usage, u64)>,
+}
+
+/// The whole of `inspect`.
+pub fn inspect(container: &Container, extra: Extra, version: Version) -> Value {
+    let arguments = &container.resolved.arguments;
+    let mut whole = json!({
+        "Id": container.id,
+        "Created": times::rfc3339(container.created_at_ns),
+        "Path": arguments.first().cloned().unwrap_or_default(),
+        "Args": arguments.get(1..).unwrap_or_default(),
+        "State": state(container),
+        "Image": container.image_id,
+        // Made for each start in the sandbox's own memory: there is no path of them on the host.
+        "ResolvConfPath": "",
+        "HostnamePath": "",
+        "HostsPath": "",
+        // The log is our own format, to be read by `logs`.
+        "LogPath": "",
+        "Name": format!("/{}", container.name),
+        "RestartCount": container.run.restarts,
+        "Driver": STORAGE_DRIVER,
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": if extra.exec_ids.is_empty() { Value::Null } else { json!(extra.exec_ids) },
+        "HostConfig": host_config(container, version),
+        "GraphDriver": { "Data": null, "Name": STORAGE_DRIVER },
+    });
+    if let Some((usage, root_bytes)) = extra.size {
+        whole["SizeRw"] = json!(usage.bytes);
+        whole["SizeRootFs"] = json!(root_bytes + usage.bytes);
+    }
+    whole["Mounts"] = Value::Array(mounts(container));
+    whole["Config"] = json!(echo::config(container));
+    whole["NetworkSettings"] = network_settings::settings(container);
+    whole
+}
+
+/// How layers are stored, as `info` and `inspect` name it.
+pub const STORAGE_DRIVER: &str = "sampan";
+
+/// Masked and read-only paths are written out, as dockerd does.
+fn host_config(container: &Container, version: Version) -> Value {
+    let mut host = echo::host_config(container);
+    if !version.knows(43) {
+        host.annotations = BTreeMap::new();
+    }
+    let privileged = host.privileged;
+    let defaults = |paths: &[&str]| paths.iter().map(ToString::to_string).collect();
+    host.masked_paths.get_or_insert_with(|| if privileged { Vec::new() } else { defaults(&MASKED_PATHS) });
+    host.readonly_paths.get_or_insert_with(|| if privileged { Vec::new() } else { defaults(&READONLY_PATHS) });
+    json!(host)
+}
+
+/// Docker's `State`.
+fn state(container: &Container) -> Value {
+    let (run, state) = (&container.run, container.state);
+    json!({
+        "Status": state.word(),
+        "Running": state.is_alive() || state == State::Restarting,
+        "Paused": state == State::Paused,
+        "Restarting": state == State::Restarting,
+        "OOMKilled": run.out_of_memory,
+        "Dead": state == State::Dead,
+        "Pid": run.pid.filter(|_| state.is_alive()).unwrap_or(0),
+        "ExitCode": run.exit_code.filter(|_| !state.is_alive()).unwrap_or(0),
+        "Error": run.error,
+        "StartedAt": times::rfc3339_or_never(run.started_at_ns),
+        "FinishedAt": times::rfc3339_or_never(run.finished_at_ns),
+    })
+}
+
+/// Docker's `Mounts`: of memory only what was asked for by `Mounts` stands there, as dockerd does.
+pub fn mounts(container: &Container) -> Vec<Value> {
+    container.resolved.mounts.iter().map(|mount| mount_point(mount, &container.config)).collect()
+}
+
+fn mount_point(mount: &MountPoint, asked: &ContainerConfig) -> Value {
+    let propagation = asked
+        .mounts
+        .iter()
+        .find(|wanted| wanted.destination == mount.destination)
+        .and_then(|wanted| match &wanted.source {
+            sampan_engine::containers::config::MountSource::Bind { propagation, .. } => propagation.clone(),
+            _ => None,
+        });
+    let mut point = serde_json::Map::new();
+    let kind = match mount.kind {
+        MountKind::Volume => "volume",
+        MountKind::Bind => "bind",
+        MountKind::Tmpfs => "tmpfs",
+    };
+    point.insert("Type".into(), json!(kind));
+    if let Some(name) = &mount.volume {
+        point.insert("Name".into(), json!(name));
+    }
+    point.insert("Source".into(), json!(mount.source.to_string_lossy()));
+    point.insert("Destination".into(), json!(mount.destination.to_string_lossy()));
+    if mount.kind == MountKind::Volume {
+        point.insert("Driver".into(), json!("local"));
+    }
+    point.insert("Mode".into(), json!(if mount.read_only { "ro" } else { "" }));
+    point.insert("RW".into(), json!(!mount.read_only));
+    let propagation = propagation.unwrap_or_else(|| if kind == "bind" { "rprivate".into() } else { String::new() });
+    point.insert("Propagation".into(), json!(propagation));
+    Value::Object(point)
+}
+
+/// Docker's defaults, in effect unless a request says otherwise. Source: moby `oci/defaults.go`.
+const MASKED_PATHS: [&str; 11] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+];
+/// Likewise.
+const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];

@@ -1,0 +1,16 @@
+//! Docker's Engine API on hyper and axum, versions 1.24 to 1.51, so that the docker CLI, Compose and SDKs work unchanged.
+//!
+//! [`router`] is the table of contents; [`version`] strips the version off a path before it routes; [`error`] is the one
+//! place from an error to a status. One folder per noun, one file per verb; what is Docker's and is not here answers
+//! 501 with a sentence.
+
+mod containers;
+mod detach;
+mod error;
+mod events_view;
+mod extract;
+mod filters;
+mod frames;
+mod humans;
+mod times;
+mod version;

@@ -1,0 +1,3 @@
+//! Doors: they translate between a client's words and the services, and decide nothing.
+
+pub mod docker;
