@@ -8,8 +8,20 @@ use super::filters::Filters;
 
 /// Keys that dockerd knows.
 const KEYS: &[&str] = &[
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-    "service", "type", "volume",
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
 ];
 
 /// Which events a client wants.
@@ -46,9 +58,9 @@ impl EventFilter {
         let wanted = self.0.get(key);
         wanted.is_empty()
             || (event.noun == noun
-                && wanted.iter().any(|value| {
-                    event.id.starts_with(value.as_str()) || event.attributes.get("name") == Some(value)
-                }))
+                && wanted
+                    .iter()
+                    .any(|value| event.id.starts_with(value.as_str()) || event.attributes.get("name") == Some(value)))
     }
 
     /// Also finds the containers of an image.
@@ -109,7 +121,8 @@ mod tests {
 
     #[test]
     fn an_event_has_both_forms() {
-        let line = line(&event(Noun::Container, Action::Die, &[("image", "busybox"), ("exitCode", "3"), ("name", "web")]));
+        let line =
+            line(&event(Noun::Container, Action::Die, &[("image", "busybox"), ("exitCode", "3"), ("name", "web")]));
         assert_eq!(
             line.to_string(),
             concat!(

@@ -42,9 +42,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = DockerError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, DockerError> {
-        let value = read_json(request).await?.ok_or_else(|| {
-            DockerError::invalid("invalid JSON: got EOF while reading request body")
-        })?;
+        let value = read_json(request)
+            .await?
+            .ok_or_else(|| DockerError::invalid("invalid JSON: got EOF while reading request body"))?;
         from_value(value).map(Self)
     }
 }
@@ -105,7 +105,10 @@ fn strip_nulls(value: &mut Value, keep: bool) {
                 fields.retain(|_, field| !field.is_null());
             }
             for (name, field) in fields.iter_mut() {
-                strip_nulls(field, matches!(name.as_str(), "ExposedPorts" | "Volumes" | "PortBindings" | "EndpointsConfig"));
+                strip_nulls(
+                    field,
+                    matches!(name.as_str(), "ExposedPorts" | "Volumes" | "PortBindings" | "EndpointsConfig"),
+                );
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| strip_nulls(item, false)),
@@ -181,7 +184,8 @@ mod tests {
 
     #[test]
     fn nulls_are_as_if_not_sent_but_keys_of_port_maps_stay() {
-        let mut value = serde_json::json!({"A": null, "B": {"C": null, "D": [ {"E": null} ]}, "ExposedPorts": {"80/tcp": null}});
+        let mut value =
+            serde_json::json!({"A": null, "B": {"C": null, "D": [ {"E": null} ]}, "ExposedPorts": {"80/tcp": null}});
         strip_nulls(&mut value, false);
         assert_eq!(value, serde_json::json!({"B": {"D": [ {} ]}, "ExposedPorts": {"80/tcp": null}}));
     }

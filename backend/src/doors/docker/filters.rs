@@ -70,9 +70,10 @@ impl Filters {
     /// True when the key was not given, or one value equals `source` or matches it as a regular expression.
     pub fn matches(&self, key: &str, source: &str) -> bool {
         !self.contains(key)
-            || self.get(key).iter().any(|value| {
-                value == source || Regex::new(value).is_ok_and(|expression| expression.is_match(source))
-            })
+            || self
+                .get(key)
+                .iter()
+                .any(|value| value == source || Regex::new(value).is_ok_and(|expression| expression.is_match(source)))
     }
 
     /// True when every value of the key (`name` or `name=value`) is among the labels.

@@ -27,7 +27,8 @@ pub fn rfc3339_fixed(at_ns: i64) -> String {
 /// # Errors
 /// 400 when it is not such a number. Docker's clients turn durations and dates into it themselves.
 pub fn parse_unix(text: &str, parameter: &str) -> Result<Option<i64>, DockerError> {
-    let refused = || DockerError::invalid(format!("invalid value for \"{parameter}\": {text:?} is not a time in seconds"));
+    let refused =
+        || DockerError::invalid(format!("invalid value for \"{parameter}\": {text:?} is not a time in seconds"));
     if text.is_empty() || text == "0" {
         return Ok(None);
     }

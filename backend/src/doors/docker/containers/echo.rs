@@ -19,7 +19,8 @@ use super::request::RUNTIME;
 pub fn config(container: &Container) -> Config {
     let asked = &container.config;
     let resolved = &container.resolved;
-    let sent = asked.echo.get("Config").cloned().and_then(|sent| serde_json::from_value::<Config>(without_nulls(sent)).ok());
+    let sent =
+        asked.echo.get("Config").cloned().and_then(|sent| serde_json::from_value::<Config>(without_nulls(sent)).ok());
     let base = sent.unwrap_or_else(|| Config {
         domainname: asked.domainname.clone().unwrap_or_default(),
         attach_stdin: asked.attach.stdin,
@@ -93,7 +94,8 @@ fn written_policy(policy: Policy) -> RestartPolicy {
 fn resources(base: Resources, asked: &ContainerConfig) -> Resources {
     let limits = &asked.limits;
     let signed = |number: Option<u64>| number.and_then(|number| i64::try_from(number).ok()).unwrap_or(0);
-    let swap = limits.memory_swap_bytes.unwrap_or_else(|| limits.memory_bytes.map_or(0, |bytes| signed(Some(bytes)) * 2));
+    let swap =
+        limits.memory_swap_bytes.unwrap_or_else(|| limits.memory_bytes.map_or(0, |bytes| signed(Some(bytes)) * 2));
     Resources {
         cpu_shares: signed(limits.cpu_shares),
         memory: signed(limits.memory_bytes),
@@ -150,7 +152,14 @@ fn made_elsewhere(asked: &ContainerConfig) -> HostConfig {
         resources: Resources {
             devices: Some(asked.devices.iter().map(device).collect()),
             oom_kill_disable: Some(asked.limits.oom_kill_disable),
-            ulimits: Some(asked.limits.ulimits.iter().map(|limit| Ulimit { name: limit.name.clone(), hard: limit.hard, soft: limit.soft }).collect()),
+            ulimits: Some(
+                asked
+                    .limits
+                    .ulimits
+                    .iter()
+                    .map(|limit| Ulimit { name: limit.name.clone(), hard: limit.hard, soft: limit.soft })
+                    .collect(),
+            ),
             ..Resources::default()
         },
         mounts: asked.mounts.iter().map(mount).collect(),

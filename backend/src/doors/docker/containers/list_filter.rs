@@ -14,8 +14,21 @@ use crate::doors::docker::filters::Filters;
 
 /// Keys that dockerd knows.
 pub const KEYS: &[&str] = &[
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
-    "publish", "since", "status", "volume",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
 ];
 
 /// Filters with their values read.
@@ -56,9 +69,9 @@ impl ListFilter {
             let container = lookup.container(reference)?;
             Ok(Some((container.created_at_ns, container.id.clone())))
         };
-        let ancestors = filters.contains("ancestor").then(|| {
-            filters.get("ancestor").iter().filter_map(|reference| lookup.image_id(reference)).collect()
-        });
+        let ancestors = filters
+            .contains("ancestor")
+            .then(|| filters.get("ancestor").iter().filter_map(|reference| lookup.image_id(reference)).collect());
         Ok(Self {
             exited,
             publish: read_ports(&filters, "publish")?,
@@ -102,8 +115,7 @@ impl ListFilter {
 
     fn fits_exit(&self, container: &Container) -> bool {
         let ended = matches!(container.state, State::Exited | State::Dead | State::Removing);
-        self.exited.is_empty()
-            || (ended && container.run.exit_code.is_some_and(|code| self.exited.contains(&code)))
+        self.exited.is_empty() || (ended && container.run.exit_code.is_some_and(|code| self.exited.contains(&code)))
     }
 
     fn fits_volume(&self, container: &Container) -> bool {
@@ -136,7 +148,10 @@ impl ListFilter {
         }
         let published = container.run.ports.iter().any(|port| {
             self.publish.iter().any(|wanted| wanted.port == port.host_port && wanted.protocol == port.protocol)
-                || self.expose.iter().any(|wanted| wanted.port == port.container_port && wanted.protocol == port.protocol)
+                || self
+                    .expose
+                    .iter()
+                    .any(|wanted| wanted.port == port.container_port && wanted.protocol == port.protocol)
         });
         published || container.resolved.exposed_ports.iter().any(|port| self.expose.contains(port))
     }

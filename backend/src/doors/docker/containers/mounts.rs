@@ -112,7 +112,11 @@ pub fn read(
         let destination = destination(target.as_ref(), target.as_ref())?;
         // dockerd: an explicit mount takes the place of an anonymous volume.
         if !mounts.iter().any(|mount: &Mount| mount.destination == destination) {
-            mounts.push(Mount { source: MountSource::Volume { name: None, no_copy: false }, destination, read_only: false });
+            mounts.push(Mount {
+                source: MountSource::Volume { name: None, no_copy: false },
+                destination,
+                read_only: false,
+            });
         }
     }
     Ok(mounts)
@@ -217,7 +221,8 @@ fn clean(path: &str) -> PathBuf {
 
 impl MountRequest {
     fn read(&self) -> Result<Mount, DockerError> {
-        let refused = |why: String| DockerError::invalid(format!("invalid mount config for type {:?}: {why}", self.kind));
+        let refused =
+            |why: String| DockerError::invalid(format!("invalid mount config for type {:?}: {why}", self.kind));
         if self.target.is_empty() {
             return Err(refused("field Target must not be empty".into()));
         }
@@ -228,7 +233,10 @@ impl MountRequest {
             (self.tmpfs_options.is_some(), "TmpfsOptions", "tmpfs"),
         ] {
             if present && self.kind != kind {
-                return Err(DockerError::invalid(format!("{name} must not be specified on mount type {:?}", self.kind)));
+                return Err(DockerError::invalid(format!(
+                    "{name} must not be specified on mount type {:?}",
+                    self.kind
+                )));
             }
         }
         let source = match self.kind.as_str() {
@@ -379,7 +387,10 @@ mod tests {
     #[test]
     fn mounts_are_checked_by_type() {
         let bind = read_mount(serde_json::json!({"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": true}));
-        assert!(matches!(bind.unwrap(), Mount { source: MountSource::Bind { create: false, .. }, read_only: true, .. }));
+        assert!(matches!(
+            bind.unwrap(),
+            Mount { source: MountSource::Bind { create: false, .. }, read_only: true, .. }
+        ));
         for wrong in [
             serde_json::json!({"Type": "bind", "Target": "/b"}),
             serde_json::json!({"Type": "bind", "Source": "a", "Target": "/b"}),
@@ -407,8 +418,7 @@ mod tests {
 
     #[test]
     fn an_anonymous_volume_gives_way_to_a_mount_at_its_place() {
-        let mounts =
-            read(&["/a:/data".into()], &[], &BTreeMap::new(), ["/data", "/other"].iter()).unwrap();
+        let mounts = read(&["/a:/data".into()], &[], &BTreeMap::new(), ["/data", "/other"].iter()).unwrap();
         assert_eq!(mounts.len(), 2);
         assert_eq!(mounts[1].destination, Path::new("/other"));
     }

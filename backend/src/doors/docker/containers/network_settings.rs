@@ -120,7 +120,8 @@ fn port_map(container: &Container) -> BTreeMap<String, Value> {
     }
     for port in &container.run.ports {
         let binding = json!({ "HostIp": port.host_address.to_string(), "HostPort": port.host_port.to_string() });
-        let entry = map.entry(format!("{}/{}", port.container_port, protocol_name(port.protocol))).or_insert(Value::Null);
+        let entry =
+            map.entry(format!("{}/{}", port.container_port, protocol_name(port.protocol))).or_insert(Value::Null);
         match entry {
             Value::Array(bindings) => bindings.push(binding),
             other => *other = Value::Array(vec![binding]),

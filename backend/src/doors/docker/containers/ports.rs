@@ -41,18 +41,17 @@ fn range(text: &str) -> Option<(u16, u16)> {
 ///
 /// # Errors
 /// 400 in dockerd's words; 501 for IPv6 addresses of the host.
-pub fn read_bindings(
-    bindings: &BTreeMap<String, Option<Vec<PortBinding>>>,
-) -> Result<Vec<PortRequest>, DockerError> {
+pub fn read_bindings(bindings: &BTreeMap<String, Option<Vec<PortBinding>>>) -> Result<Vec<PortRequest>, DockerError> {
     let mut requests = Vec::new();
     for (text, bindings) in bindings {
         for exposed in read_exposed(text)? {
             for binding in bindings.iter().flatten() {
                 let host_ports = match binding.host_port.as_str() {
                     "" | "0" => None,
-                    typed => Some(range(typed).ok_or_else(|| {
-                        DockerError::invalid(format!("invalid port specification: {typed:?}"))
-                    })?),
+                    typed => Some(
+                        range(typed)
+                            .ok_or_else(|| DockerError::invalid(format!("invalid port specification: {typed:?}")))?,
+                    ),
                 };
                 requests.push(PortRequest {
                     host_address: read_address(&binding.host_ip)?,

@@ -141,7 +141,8 @@ impl CreateRequest {
             host.cgroupns_mode = "private".to_owned();
         }
         if host.log_config.driver.is_empty() {
-            host.log_config = LogConfig { driver: "json-file".to_owned(), config: std::mem::take(&mut host.log_config.config) };
+            host.log_config =
+                LogConfig { driver: "json-file".to_owned(), config: std::mem::take(&mut host.log_config.config) };
         }
         if host.restart_policy.name.is_empty() {
             host.restart_policy = RestartPolicy { name: "no".to_owned(), ..host.restart_policy.clone() };
@@ -331,8 +332,8 @@ fn healthcheck(probe: &super::config::Healthcheck) -> Result<Healthcheck, Docker
             return Err(DockerError::invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
         }
     }
-    let retries = u32::try_from(probe.retries)
-        .map_err(|_| DockerError::invalid("Retries in Healthcheck cannot be negative"))?;
+    let retries =
+        u32::try_from(probe.retries).map_err(|_| DockerError::invalid("Retries in Healthcheck cannot be negative"))?;
     Ok(Healthcheck {
         test: probe.test.clone(),
         interval_ns: probe.interval,

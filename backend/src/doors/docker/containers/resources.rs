@@ -54,7 +54,8 @@ impl Resources {
             if !permissions.bytes().all(|byte| b"rwm".contains(&byte)) {
                 return Err(DockerError::invalid(format!("invalid device mode: {permissions}")));
             }
-            let inside = Some(&device.path_in_container).filter(|path| !path.is_empty()).unwrap_or(&device.path_on_host);
+            let inside =
+                Some(&device.path_in_container).filter(|path| !path.is_empty()).unwrap_or(&device.path_on_host);
             if !device.path_on_host.starts_with('/') || !inside.starts_with('/') {
                 return Err(DockerError::invalid(format!("bad format for path: {}", device.path_on_host)));
             }
@@ -77,7 +78,8 @@ impl Resources {
             ("BlkioDeviceWriteIOps", &self.blkio_device_write_iops),
             ("DeviceRequests", &self.device_requests),
         ];
-        let list = lists.iter().find(|(_, list)| list.as_ref().is_some_and(|list| !list.is_empty())).map(|(name, _)| *name);
+        let list =
+            lists.iter().find(|(_, list)| list.as_ref().is_some_and(|list| !list.is_empty())).map(|(name, _)| *name);
         let fields = [
             ("CgroupParent", !self.cgroup_parent.is_empty()),
             ("DeviceCgroupRules", self.device_cgroup_rules.as_ref().is_some_and(|rules| !rules.is_empty())),
@@ -157,10 +159,7 @@ impl Resources {
             self.cpu_period != 0 && !(1000..=1_000_000).contains(&self.cpu_period),
             "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
         )?;
-        refuse(
-            self.cpu_quota > 0 && self.cpu_quota < 1000,
-            "CPU cfs quota can not be less than 1ms (i.e. 1000)",
-        )
+        refuse(self.cpu_quota > 0 && self.cpu_quota < 1000, "CPU cfs quota can not be less than 1ms (i.e. 1000)")
     }
 }
 

@@ -24,9 +24,9 @@ pub fn read_policy(policy: &RestartPolicy) -> Result<Policy, DockerError> {
             Ok(max_retries) => Ok(Policy::OnFailure { max_retries }),
             Err(_) => invalid("maximum retry count cannot be negative".to_owned()),
         },
-        other => invalid(format!(
-            "unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
-        )),
+        other => {
+            invalid(format!("unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"))
+        }
     }
 }
 

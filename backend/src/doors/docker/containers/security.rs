@@ -95,9 +95,8 @@ fn security_option(security: &mut Security, option: &str) -> Result<(), DockerEr
                 "unconfined" => Seccomp::Unconfined,
                 "builtin" => Seccomp::Default,
                 json if json.trim_start().starts_with('{') => {
-                    serde_json::from_str::<serde_json::Value>(json).map_err(|error| {
-                        DockerError::invalid(format!("Decoding seccomp profile failed: {error}"))
-                    })?;
+                    serde_json::from_str::<serde_json::Value>(json)
+                        .map_err(|error| DockerError::invalid(format!("Decoding seccomp profile failed: {error}")))?;
                     Seccomp::Custom { json: json.to_owned() }
                 }
                 _ => return Err(refused()),

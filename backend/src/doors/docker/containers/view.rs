@@ -139,14 +139,12 @@ pub fn mounts(container: &Container) -> Vec<Value> {
 }
 
 fn mount_point(mount: &MountPoint, asked: &ContainerConfig) -> Value {
-    let propagation = asked
-        .mounts
-        .iter()
-        .find(|wanted| wanted.destination == mount.destination)
-        .and_then(|wanted| match &wanted.source {
+    let propagation = asked.mounts.iter().find(|wanted| wanted.destination == mount.destination).and_then(|wanted| {
+        match &wanted.source {
             sampan_engine::containers::config::MountSource::Bind { propagation, .. } => propagation.clone(),
             _ => None,
-        });
+        }
+    });
     let mut point = serde_json::Map::new();
     let kind = match mount.kind {
         MountKind::Volume => "volume",
