@@ -131,6 +131,8 @@ CREATE TABLE containers (
     image_id TEXT NOT NULL,
     -- `engine::containers::config::ContainerConfig`, JSON.
     config TEXT NOT NULL,
+    -- What configuration and image make together: `engine::containers::Resolved`, JSON.
+    resolved TEXT NOT NULL DEFAULT '{}',
     -- Last known: created, running, paused, restarting, exited, dead; the truth while it runs is the journal.
     state TEXT NOT NULL,
     -- JSON: pid, exit code, times, out of memory, restarts, endpoint, published ports.

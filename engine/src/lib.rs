@@ -11,7 +11,9 @@ mod engine;
 pub mod events;
 pub mod kind;
 pub mod owner;
+pub mod processes;
 pub mod stats;
+pub mod store;
 pub mod volumes;
 
 pub use engine::{Engine, Settings};

@@ -1,0 +1,74 @@
+//! Words with keeper.
+
+use std::io;
+use std::path::Path;
+
+use sampan_runtime::wire::VERSION;
+use sampan_runtime::wire::keeper::{Answer, Request, Role};
+use tokio::sync::mpsc;
+
+use super::client::{Client, ProcessError, Sorted, Words};
+use crate::owner::Owner;
+
+/// The protocol.
+pub(crate) struct KeeperWords;
+
+impl Words for KeeperWords {
+    type Request = Request;
+    type Answer = Answer;
+    const PROCESS: &'static str = "keeper";
+
+    fn sort(answer: Answer) -> Sorted<Answer> {
+        match answer {
+            Answer::Refused(refusal) => Sorted::Refused(refusal),
+            news @ Answer::Ended { .. } => Sorted::News(news),
+            answer => Sorted::Answer(answer),
+        }
+    }
+}
+
+/// Asks keeper.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    client: Client<KeeperWords>,
+}
+
+impl Keeper {
+    /// News (ended execs) go to `news`.
+    pub(crate) fn new(state_root: &Path, news: mpsc::UnboundedSender<Answer>) -> Self {
+        let hello = Request::Hello { version: VERSION, role: Role::Serve };
+        Self { client: Client::new(state_root.join("keeper.sock"), vec![hello], Some(news)) }
+    }
+
+    /// Starts the team's monitor if it does not run.
+    pub(crate) async fn ensure_monitor(&self, owner: &Owner) -> Result<(), ProcessError> {
+        match self.client.ask(&Request::EnsureMonitor { team: owner.team() }).await? {
+            Answer::Done => Ok(()),
+            _ => Err(ProcessError::OutOfTurn { process: KeeperWords::PROCESS }),
+        }
+    }
+
+    /// Ends the team's monitor, which must have no container.
+    pub(crate) async fn end_monitor(&self, owner: &Owner) -> Result<(), ProcessError> {
+        self.client.ask(&Request::EndMonitor { team: owner.key.clone() }).await.map(drop)
+    }
+
+    /// Ends all helpers and keeper itself.
+    pub(crate) async fn shut_down(&self) -> Result<(), ProcessError> {
+        match self.client.ask(&Request::Shutdown).await {
+            // Keeper may be gone before its answer is read.
+            Ok(_) | Err(ProcessError::Ended { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Connects if there is no connection.
+    pub(crate) async fn connect(&self) -> io::Result<bool> {
+        self.client.connect().await
+    }
+
+    /// Waits until the present connection ends.
+    pub(crate) async fn ended(&self) {
+        self.client.ended().await;
+    }
+}

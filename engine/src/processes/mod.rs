@@ -1,0 +1,12 @@
+//! Connections to the privileged processes beside us: spawner, keeper and the teams' monitors (net has its own client
+//! in `networks`).
+
+mod client;
+mod keeper;
+mod monitor;
+mod spawner;
+
+pub use client::ProcessError;
+pub(crate) use keeper::Keeper;
+pub(crate) use monitor::Monitor;
+pub use spawner::Spawner;

@@ -1,0 +1,7 @@
+//! The engine's rows. Knows only value types: JSON columns are texts here.
+
+pub(crate) mod containers;
+mod open;
+pub(crate) mod volumes;
+
+pub use open::{OpenError, open};
