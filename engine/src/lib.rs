@@ -10,6 +10,7 @@ pub mod containers;
 mod engine;
 pub mod events;
 pub mod kind;
+pub mod networks;
 pub mod owner;
 pub mod processes;
 pub mod stats;

@@ -39,11 +39,13 @@ pub enum Request {
         /// Container id.
         id: String,
     },
-    /// Publishes ports: all or none. Answer: `published`. Replaces what was published for this id.
+    /// Publishes ports: all or none. Answer: `published`. Replaces what was published for this id, and what both sets
+    /// have in common stays reserved in between. May come before the container has an address: the ports are then
+    /// taken at once and lead to it as soon as `attach` or `rename` gave this id its address.
     Publish {
         /// Container id.
         id: String,
-        /// Its address.
+        /// Its address as `attach` answered, checked again; 0.0.0.0: the one it has or gets.
         address: Ipv4Addr,
         /// What to publish.
         ports: Vec<Port>,
@@ -53,8 +55,17 @@ pub enum Request {
         /// Container id.
         id: String,
     },
-    /// Everything known, for adoption and leak checks. Answer: `state`.
-    State,
+    /// What is known, for adoption and leak checks, in pages sorted by id. Answer: `state`.
+    State {
+        /// The last id of the page before; empty for the first page.
+        #[serde(default)]
+        after: String,
+    },
+    /// Removes the bridges of a team, which must have no endpoint (conflict).
+    RemoveTeam {
+        /// Key of the team.
+        team: String,
+    },
     /// Removes bridges, table and rules of this instance.
     Purge,
 }
@@ -106,8 +117,11 @@ pub enum Answer {
         endpoints: Vec<(String, Endpoint)>,
         /// Ports by id.
         ports: Vec<(String, Vec<Port>)>,
-        /// Bridges by team: key, interface, gateway, prefix.
+        /// Bridges by team: key, interface, gateway, prefix. On the first page only.
         bridges: Vec<(String, String, Ipv4Addr, u8)>,
+        /// The last id of this page when another one follows.
+        #[serde(default)]
+        next: Option<String>,
     },
     /// Not done.
     Refused(Refusal),
