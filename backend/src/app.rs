@@ -1,9 +1,12 @@
 //! One instance as every door sees it.
 
 use sampan_engine::Engine;
+use tokio::task::JoinHandle;
 
+use crate::accounts::{Accounts, AccountsError, AuditWriter, Done};
+use crate::auth::{Passwords, SealingKey, Throttle, Tickets};
 use crate::config::Config;
-use crate::policy::Policy;
+use crate::policy::{Action, Granted, Noun, Policy};
 
 /// Settings, engine, accounts and the small things doors share. Held in an `Arc`; made once by `serve`.
 #[derive(Debug)]
@@ -12,11 +15,49 @@ pub struct App {
     pub config: Config,
     /// The engine. Doors do not call it: services do.
     pub engine: Engine,
+    /// Users, teams, tokens, sessions, audit.
+    pub accounts: Accounts,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+    /// Seals what the database must not show.
+    pub sealing: SealingKey,
+    /// Bounds tries at passwords and codes.
+    pub throttle: Throttle,
+    /// Tickets for websockets.
+    pub tickets: Tickets,
+    audit: AuditWriter,
 }
 
 impl App {
+    /// Puts an instance together: makes the team `default` and the sealing key when they are not there yet. The data
+    /// root must be the caller's own. The task that is given back writes the audit trail; await it after the last
+    /// clone of the app is dropped.
+    ///
+    /// # Errors
+    /// [`AccountsError`]; [`AccountsError::NoIdRange`] when no range of host ids was recorded yet.
+    pub async fn open(
+        config: Config,
+        engine: Engine,
+        accounts: Accounts,
+    ) -> Result<(Self, JoinHandle<()>), AccountsError> {
+        accounts.default_team().await?;
+        accounts.sweep_sessions(config.session_idle).await?;
+        let sealing = SealingKey::open(&config.data_root)?;
+        let passwords = Passwords::new()?;
+        let (audit, writer) = AuditWriter::start(accounts.clone());
+        let (throttle, tickets) = (Throttle::default(), Tickets::default());
+        Ok((Self { config, engine, accounts, passwords, sealing, throttle, tickets, audit }, writer))
+    }
+
     /// Who may do what: the only way to a [`crate::policy::Granted`].
     pub fn policy(&self) -> Policy<'_> {
         Policy::new(self)
+    }
+
+    /// Notes in the audit trail, behind the answer, that the caller did what was granted, to `target`.
+    pub(crate) fn note<A: Action, N: Noun>(&self, granted: &Granted<A, N>, target: &str, details: serde_json::Value) {
+        let caller = granted.caller();
+        let team_id = caller.team().map(|team| team.owner.team_id);
+        self.audit.note(Done { caller, act: granted.act(), target, team_id, details });
     }
 }

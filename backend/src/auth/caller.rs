@@ -105,6 +105,36 @@ pub struct Scopes {
 impl Scopes {
     /// Everything that the role allows.
     pub const ALL: Self = Self { read: true, write: true, admin: true };
+
+    /// From the words `read`, `write` and `admin`; each is only what it says.
+    ///
+    /// # Errors
+    /// [`UnknownScope`], also for an empty list.
+    pub fn from_words(words: &[String]) -> Result<Self, UnknownScope> {
+        let mut scopes = Self { read: false, write: false, admin: false };
+        for word in words {
+            match word.as_str() {
+                "read" => scopes.read = true,
+                "write" => scopes.write = true,
+                "admin" => scopes.admin = true,
+                _ => return Err(UnknownScope { text: word.clone() }),
+            }
+        }
+        if words.is_empty() { Err(UnknownScope { text: String::new() }) } else { Ok(scopes) }
+    }
+
+    /// The words.
+    pub fn words(self) -> Vec<&'static str> {
+        let all = [(self.read, "read"), (self.write, "write"), (self.admin, "admin")];
+        all.into_iter().filter_map(|(is, word)| is.then_some(word)).collect()
+    }
+}
+
+/// A word that is no scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no scope `{text}`; the scopes are read, write and admin, and a token has at least one")]
+pub struct UnknownScope {
+    text: String,
 }
 
 /// Where the caller came in.
@@ -174,5 +204,17 @@ impl Caller {
             Who::HostUser { uid } => format!("host user {uid}"),
             Who::Container { uid } => format!("container user {uid}"),
         }
+    }
+}
+
+impl Caller {
+    /// Root of this host at the command line, with no team in view.
+    pub(crate) fn command_line() -> Self {
+        Self { who: Who::HostRoot, team: None, administrator: true, scopes: Scopes::ALL, door: Door::CommandLine }
+    }
+
+    /// The same caller at another door.
+    pub(in crate::auth) fn at(self, door: Door) -> Self {
+        Self { door, ..self }
     }
 }

@@ -1,5 +1,29 @@
 //! Who is calling. Every door gets a [`Caller`] from here and hands it to the policy.
+//!
+//! | what was shown | who looks |
+//! |---|---|
+//! | a bearer token | [`token`] |
+//! | a session cookie | [`session`] |
+//! | a ticket for a websocket | [`Tickets`] |
+//! | a process at the docker socket | [`socket`] |
+//! | name, password and code | [`login`], which begins a session |
+//! | the setup token of the first run | [`setup`] |
 
 mod caller;
+pub mod login;
+mod password;
+mod sealing;
+pub mod secret;
+pub mod session;
+pub mod setup;
+pub mod socket;
+mod throttle;
+mod tickets;
+pub mod token;
+pub mod totp;
 
-pub use caller::{Caller, Door, Role, Scopes, TeamView, Who};
+pub use caller::{Caller, Door, Role, Scopes, TeamView, UnknownRole, UnknownScope, Who};
+pub use password::Passwords;
+pub use sealing::SealingKey;
+pub use throttle::Throttle;
+pub use tickets::Tickets;

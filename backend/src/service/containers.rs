@@ -10,6 +10,8 @@ use sampan_engine::containers::{
 use sampan_engine::stats::{Point, Sample, SampleStream};
 use sampan_engine::volumes::Usage;
 
+use serde_json::Value;
+
 use super::Result;
 use crate::app::App;
 use crate::policy::action::{
@@ -22,7 +24,10 @@ use crate::policy::{Container, ContainerUpdate, Containers, Granted, NewContaine
 pub async fn create(app: &App, target: Granted<Create, NewContainer>) -> Result<Created> {
     let name = target.noun().name().as_deref();
     let config = target.noun().config().clone();
-    Ok(app.engine.containers().create(target.owner(), name, config).await?)
+    let done = app.engine.containers().create(target.owner(), name, config).await?;
+    let image = &target.noun().config().image;
+    app.note(&target, &done.id, serde_json::json!({ "name": name, "image": image }));
+    Ok(done)
 }
 
 /// The team's, newest first; without `all` only those that run.
@@ -42,7 +47,9 @@ pub async fn usage(app: &App, target: &Granted<View, Container>) -> Result<Usage
 
 /// Starts the main process.
 pub async fn start(app: &App, target: Granted<Start, Container>) -> Result<()> {
-    Ok(app.engine.containers().start(target.owner(), target.noun().id()).await?)
+    let done = app.engine.containers().start(target.owner(), target.noun().id()).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Asks the main process to end, then kills it.
@@ -52,12 +59,16 @@ pub async fn stop(
     grace: Option<Duration>,
     signal: Option<&str>,
 ) -> Result<Stopped> {
-    Ok(app.engine.containers().stop(target.owner(), target.noun().id(), grace, signal).await?)
+    let done = app.engine.containers().stop(target.owner(), target.noun().id(), grace, signal).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Sends a signal to the main process.
 pub async fn kill(app: &App, target: Granted<Kill, Container>, signal: Option<&str>) -> Result<()> {
-    Ok(app.engine.containers().kill(target.owner(), target.noun().id(), signal).await?)
+    let done = app.engine.containers().kill(target.owner(), target.noun().id(), signal).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Stops it if it runs, then starts it.
@@ -67,17 +78,23 @@ pub async fn restart(
     grace: Option<Duration>,
     signal: Option<&str>,
 ) -> Result<()> {
-    Ok(app.engine.containers().restart(target.owner(), target.noun().id(), grace, signal).await?)
+    let done = app.engine.containers().restart(target.owner(), target.noun().id(), grace, signal).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Freezes it.
 pub async fn pause(app: &App, target: Granted<Pause, Container>) -> Result<()> {
-    Ok(app.engine.containers().pause(target.owner(), target.noun().id()).await?)
+    let done = app.engine.containers().pause(target.owner(), target.noun().id()).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Thaws it.
 pub async fn unpause(app: &App, target: Granted<Unpause, Container>) -> Result<()> {
-    Ok(app.engine.containers().unpause(target.owner(), target.noun().id()).await?)
+    let done = app.engine.containers().unpause(target.owner(), target.noun().id()).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Its exit code, once the condition holds.
@@ -87,17 +104,23 @@ pub async fn wait(app: &App, target: Granted<Wait, Container>, condition: WaitCo
 
 /// Gives it another name.
 pub async fn rename(app: &App, target: Granted<Rename, Container>, name: &str) -> Result<()> {
-    Ok(app.engine.containers().rename(target.owner(), target.noun().id(), name).await?)
+    let done = app.engine.containers().rename(target.owner(), target.noun().id(), name).await?;
+    app.note(&target, target.noun().id(), serde_json::json!({ "to": name }));
+    Ok(done)
 }
 
 /// Removes it; with `force` also one that runs, with `volumes` its anonymous volumes too.
 pub async fn remove(app: &App, target: Granted<Remove, Container>, force: bool, volumes: bool) -> Result<()> {
-    Ok(app.engine.containers().remove(target.owner(), target.noun().id(), force, volumes).await?)
+    let done = app.engine.containers().remove(target.owner(), target.noun().id(), force, volumes).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Joins its streams.
 pub async fn attach(app: &App, target: Granted<Attach, Container>, request: AttachRequest) -> Result<Attached> {
-    Ok(app.engine.containers().attach(target.owner(), target.noun().id(), request).await?)
+    let done = app.engine.containers().attach(target.owner(), target.noun().id(), request).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Sets the size of its terminal.
@@ -118,7 +141,9 @@ pub async fn top(app: &App, target: Granted<Top, Container>, arguments: &str) ->
 /// Changes limits and policy; gives warnings.
 pub async fn update(app: &App, target: Granted<Update, ContainerUpdate>) -> Result<Vec<String>> {
     let change = target.noun().update().clone();
-    Ok(app.engine.containers().update(target.owner(), target.noun().id(), change).await?)
+    let done = app.engine.containers().update(target.owner(), target.noun().id(), change).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
 }
 
 /// Removes all of the team that do not run and for which `wanted` says so.
@@ -127,7 +152,9 @@ pub async fn prune(
     target: Granted<Prune, Containers>,
     wanted: &(dyn Fn(&Seen) -> bool + Send + Sync),
 ) -> Result<Pruned> {
-    Ok(app.engine.containers().prune(target.owner(), wanted).await?)
+    let done = app.engine.containers().prune(target.owner(), wanted).await?;
+    app.note(&target, "unused", serde_json::json!({ "removed": done.ids.len() }));
+    Ok(done)
 }
 
 /// One reading now.

@@ -2,6 +2,8 @@
 
 use sampan_engine::containers::{Attached, ExecState};
 
+use serde_json::Value;
+
 use super::Result;
 use crate::app::App;
 use crate::policy::action::{Exec as Run, Resize, Start, View};
@@ -10,7 +12,10 @@ use crate::policy::{Container, Exec, Granted, NewExec};
 /// Prepares one; gives its id.
 pub async fn create(app: &App, target: Granted<Run, NewExec>) -> Result<String> {
     let config = target.noun().config().clone();
-    Ok(app.engine.containers().exec_create(target.owner(), target.noun().container_id(), config).await?)
+    let program = config.command.first().cloned();
+    let id = app.engine.containers().exec_create(target.owner(), target.noun().container_id(), config).await?;
+    app.note(&target, target.noun().container_id(), serde_json::json!({ "exec": id, "program": program }));
+    Ok(id)
 }
 
 /// Starts it; `None` when detached. `size`: rows and columns of its terminal.
@@ -20,7 +25,9 @@ pub async fn start(
     detach: bool,
     size: Option<(u16, u16)>,
 ) -> Result<Option<Attached>> {
-    Ok(app.engine.containers().exec_start(target.owner(), target.noun().id(), detach, size).await?)
+    let done = app.engine.containers().exec_start(target.owner(), target.noun().id(), detach, size).await?;
+    app.note(&target, target.noun().container_id(), Value::Null);
+    Ok(done)
 }
 
 /// What it does.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use sampan_engine::volumes::{Usage, Volume as Seen};
 
+use serde_json::Value;
+
 use super::Result;
 use crate::app::App;
 use crate::policy::action::{Create, List, Prune, Remove, View};
@@ -16,7 +18,9 @@ pub async fn create(
     name: Option<&str>,
     labels: BTreeMap<String, String>,
 ) -> Result<Seen> {
-    Ok(app.engine.volumes().create(target.owner(), name, labels).await?)
+    let volume = app.engine.volumes().create(target.owner(), name, labels).await?;
+    app.note(&target, &volume.name, Value::Null);
+    Ok(volume)
 }
 
 /// The team's, by name.
@@ -36,10 +40,14 @@ pub async fn usage(app: &App, target: &Granted<View, Volume>) -> Result<Usage> {
 
 /// Removes it with its content.
 pub async fn remove(app: &App, target: Granted<Remove, Volume>) -> Result<()> {
-    Ok(app.engine.volumes().remove(target.owner(), target.noun().name()).await?)
+    let done = app.engine.volumes().remove(target.owner(), target.noun().name()).await?;
+    app.note(&target, target.noun().name(), Value::Null);
+    Ok(done)
 }
 
 /// Removes what no container has: anonymous ones only, or `all`. Gives the names and the bytes.
 pub async fn prune(app: &App, target: Granted<Prune, Volumes>, all: bool) -> Result<(Vec<String>, u64)> {
-    Ok(app.engine.volumes().prune(target.owner(), all).await?)
+    let (names, bytes) = app.engine.volumes().prune(target.owner(), all).await?;
+    app.note(&target, "unused", serde_json::json!({ "removed": names }));
+    Ok((names, bytes))
 }

@@ -1,0 +1,16 @@
+//! The statements, one file per table. The only SQL of this crate.
+
+mod audit;
+mod database;
+mod members;
+mod sessions;
+mod settings;
+mod teams;
+mod tokens;
+mod users;
+
+pub(super) use audit::NewAuditRow;
+pub use database::Accounts;
+pub(super) use members::MemberRow;
+pub(super) use sessions::{NewSessionRow, SessionListRow};
+pub(super) use tokens::{NewTokenRow, TokenRow};
