@@ -5,10 +5,17 @@
 
 pub mod capabilities;
 pub mod cgroups;
+pub mod failure;
+pub mod init;
 pub mod keeper;
+pub mod namespaces;
 pub mod rlimits;
+pub mod rootfs;
 pub mod sandbox;
 pub mod seccomp;
+pub mod spec;
 pub mod sys;
+pub mod terminal;
 pub mod time;
+pub mod user_namespace;
 pub mod wire;

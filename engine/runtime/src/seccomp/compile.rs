@@ -5,7 +5,7 @@ use oci_spec::runtime::LinuxSeccomp;
 use super::SeccompError;
 
 /// A program for the kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Program {}
 
 /// Makes the program for `rules`.

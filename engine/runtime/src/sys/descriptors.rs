@@ -27,3 +27,32 @@ pub fn inherit(number: RawFd) -> io::Result<OwnedFd> {
     // the argument gave it to this one owner; it is taken once, at the start, before any other descriptor is opened.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
+
+/// Closes every descriptor but `keep` in a process that was just cloned, so that it holds nothing of its parent's.
+///
+/// The copies of the parent's descriptors in this memory are never used or dropped again: a cloned child ends by
+/// execve(2) or [`super::clone::exit_now`], which run no destructors, and works only with `keep`.
+///
+/// # Errors
+/// As close_range(2).
+pub fn keep_only(keep: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let mut numbers: Vec<u32> = keep.iter().map(|one| one.as_raw_fd() as u32).collect();
+    numbers.sort_unstable();
+    let mut first = 3;
+    for number in numbers {
+        if number > first {
+            close_between(first, number - 1)?;
+        }
+        first = first.max(number + 1);
+    }
+    close_between(first, u32::MAX)
+}
+
+fn close_between(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: the call takes three integers. Owners of the closed numbers exist only in this child's copy of memory and
+    // are neither used nor dropped (see `keep_only`).
+    let answer = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

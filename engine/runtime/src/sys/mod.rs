@@ -7,3 +7,4 @@ pub mod mounts;
 pub mod pidfd;
 #[cfg(test)]
 pub mod testing;
+pub mod signals;

@@ -1,0 +1,8 @@
+//! The parts of a container's root: its layers, its devices, and everything mounted in it, all by descriptor.
+
+pub mod attach;
+pub mod copy_up;
+pub mod devices;
+pub mod masked_paths;
+pub mod remove;
+pub mod resolve;

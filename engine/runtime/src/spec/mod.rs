@@ -1,0 +1,9 @@
+//! The OCI description and the sandbox file, checked and sorted into what is done when. Pure: no system calls.
+
+mod mounts;
+mod plan;
+mod process;
+
+pub use mounts::{Furniture, Furnished, Placement, Shown, Source};
+pub use plan::{Joined, Plan, Whose};
+pub use process::{Orders, Program};
