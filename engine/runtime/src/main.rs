@@ -10,6 +10,8 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     let face = words.next().unwrap_or_default();
     let done = match face.to_str() {
+        Some("run") => return ExitCode::from(sampan_runtime::run::run(words)),
+        Some("init") => return sampan_runtime::init::reaper(words.map(|word| word.to_string_lossy().into_owned())),
         Some("keeper") => keeper(words),
         _ => Err(format!("no face named {face:?}; it has keeper, spawner, monitor and run").into()),
     };

@@ -138,7 +138,7 @@ fn enter_folder(folder: &Path) -> Result<(), Refusal> {
 
 fn set_limits(program: &Program) -> Result<(), Refusal> {
     if let Some(score) = program.process.oom_score_adj() {
-        set_oom_score(*score)?;
+        set_oom_score(score)?;
     }
     // What the host does not give in full is told by the engine when the container is made.
     let limits = program.process.rlimits().as_deref().unwrap_or_default();

@@ -3,6 +3,7 @@
 pub mod clone;
 pub mod descriptors;
 pub mod launch;
+pub mod loopback;
 pub mod mounts;
 pub mod pidfd;
 #[cfg(test)]
