@@ -6,9 +6,7 @@ use rustix::thread::LinkNameSpaceType;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Doing, refusal};
-use crate::sys::clone::{
-    Cloned, NEW_CGROUP, NEW_IPC, NEW_MOUNT, NEW_PID, NEW_UTS, SAME_PARENT, clone3, exit_now,
-};
+use crate::sys::clone::{Cloned, NEW_CGROUP, NEW_IPC, NEW_MOUNT, NEW_PID, NEW_UTS, SAME_PARENT, clone3, exit_now};
 use crate::user_namespace::enter;
 use crate::wire::socket::Connection;
 use crate::wire::{Refusal, RefusalKind};

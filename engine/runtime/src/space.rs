@@ -53,8 +53,8 @@ impl Space {
         }
         let mut copies = Vec::new();
         for (name, path) in [("proc", Path::new("/proc")), ("sys", Path::new("/sys"))].iter().chain(folders) {
-            let copy = copy_tree(rustix::fs::CWD, path, private, false)
-                .doing(|| format!("take {} along", path.display()))?;
+            let copy =
+                copy_tree(rustix::fs::CWD, path, private, false).doing(|| format!("take {} along", path.display()))?;
             copies.push((*name, copy));
         }
         let place = File::open("/proc").doing(doing)?;

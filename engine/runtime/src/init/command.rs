@@ -86,9 +86,6 @@ mod tests {
         assert_eq!(kind("none"), Err(RefusalKind::CommandNotFound));
         assert_eq!(kind(here), Err(RefusalKind::CommandNotRunnable));
         assert_eq!(kind(&format!("{here}/plain/deeper")), Err(RefusalKind::CommandNotFound));
-        assert_eq!(
-            find("none", Some(here)).unwrap_err().message,
-            "exec: \"none\": executable file not found in $PATH"
-        );
+        assert_eq!(find("none", Some(here)).unwrap_err().message, "exec: \"none\": executable file not found in $PATH");
     }
 }

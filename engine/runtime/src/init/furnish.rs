@@ -37,8 +37,8 @@ pub(super) fn furnish(stage: &Stage<'_>) -> Result<Staged, Refusal> {
     let mut tops = Vec::new();
     for (destination, furnished) in &stage.furniture.mounts {
         let path = relative(destination);
-        let place = resolve::or_make(folder.as_fd(), path, Kind::Folder)
-            .doing(|| format!("make {}", destination.display()))?;
+        let place =
+            resolve::or_make(folder.as_fd(), path, Kind::Folder).doing(|| format!("make {}", destination.display()))?;
         put_up(stage, folder.as_fd(), place.as_fd(), destination, furnished)?;
         if path.components().count() == 1 && !tops.contains(&path.to_owned()) {
             tops.push(path.to_owned());
@@ -89,12 +89,7 @@ fn host_sysfs(attributes: u64) -> std::io::Result<OwnedFd> {
 
 /// The cgroup file systems that this process is in by more than their roots: on v2 the one, else a tmpfs with one mount
 /// per hierarchy and links for controllers that share one. Source: /proc/self/cgroup, cgroups(7).
-fn cgroups(
-    folder: BorrowedFd<'_>,
-    place: BorrowedFd<'_>,
-    destination: &Path,
-    attributes: u64,
-) -> Result<(), Refusal> {
+fn cgroups(folder: BorrowedFd<'_>, place: BorrowedFd<'_>, destination: &Path, attributes: u64) -> Result<(), Refusal> {
     let text = std::fs::read_to_string("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".to_owned())?;
     let legacy: Vec<&str> =
         text.lines().filter_map(|line| line.split(':').nth(1)).filter(|names| !names.is_empty()).collect();

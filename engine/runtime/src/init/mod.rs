@@ -77,7 +77,8 @@ fn steps(stage: &Stage<'_>, connection: &Connection) -> Result<(), Refusal> {
     let staged = furnish::furnish(stage)?;
     say(connection, &Word::Ready, &[])?;
     let Some((orders, mut descriptors)) = receive_orders(connection)? else { return Ok(()) };
-    let root = descriptors.pop_front().ok_or_else(|| refusal(RefusalKind::Internal, "the orders came without a root"))?;
+    let root =
+        descriptors.pop_front().ok_or_else(|| refusal(RefusalKind::Internal, "the orders came without a root"))?;
     let root = root::assemble(stage, &staged, root, &orders, &mut descriptors)?;
     let terminal = open_terminal(root.as_fd(), &orders.program)?;
     if let Some(terminal) = &terminal {

@@ -68,7 +68,8 @@ pub(super) fn streams(
 fn null_device() -> Result<OwnedFd, Refusal> {
     let doing = || "open /dev/null".to_owned();
     let root = root_folder()?;
-    let null = resolve::open_inside(root.as_fd(), Path::new("dev/null"), OFlags::RDWR | OFlags::NONBLOCK).doing(doing)?;
+    let null =
+        resolve::open_inside(root.as_fd(), Path::new("dev/null"), OFlags::RDWR | OFlags::NONBLOCK).doing(doing)?;
     let found = fstat(&null).doing(doing)?;
     if FileType::from_raw_mode(found.st_mode) != FileType::CharacterDevice || found.st_rdev != makedev(1, 3) {
         return Err(refusal(RefusalKind::Invalid, "/dev/null is not the null device"));

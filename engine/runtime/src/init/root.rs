@@ -60,11 +60,7 @@ fn move_top(staged: &Staged, root: BorrowedFd<'_>, top: &Path) -> Result<(), Ref
     move_mount(&from, "", &place, "", flags).doing(doing)
 }
 
-fn place_one(
-    root: BorrowedFd<'_>,
-    placement: &Placement,
-    descriptors: &mut VecDeque<OwnedFd>,
-) -> Result<(), Refusal> {
+fn place_one(root: BorrowedFd<'_>, placement: &Placement, descriptors: &mut VecDeque<OwnedFd>) -> Result<(), Refusal> {
     let doing = || format!("mount at {}", placement.destination.display());
     let mount = match &placement.shown {
         Shown::Descriptor => descriptors

@@ -55,7 +55,8 @@ impl<'root> Masks<'root> {
 
     fn null_device(&mut self) -> Result<io::Result<OwnedFd>, Refusal> {
         if self.null.is_none() {
-            let null = resolve::without_links(self.root, Path::new("dev/null")).doing(|| "open /dev/null".to_owned())?;
+            let null =
+                resolve::without_links(self.root, Path::new("dev/null")).doing(|| "open /dev/null".to_owned())?;
             let found = fstat(&null).doing(|| "look at /dev/null".to_owned())?;
             if FileType::from_raw_mode(found.st_mode) != FileType::CharacterDevice || found.st_rdev != makedev(1, 3) {
                 return Err(refusal(RefusalKind::Invalid, "/dev/null is not the null device"));

@@ -26,10 +26,7 @@ pub(super) fn attend(newborn: &Newborn, master: Option<OwnedFd>) -> Result<u8, R
     let mut stdin_open = master.is_some();
     loop {
         let stdin = std::io::stdin();
-        let mut polled = vec![
-            PollFd::new(&newborn.pidfd, PollFlags::IN),
-            PollFd::new(&signals, PollFlags::IN),
-        ];
+        let mut polled = vec![PollFd::new(&newborn.pidfd, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
         if let Some(master) = &master {
             polled.push(PollFd::new(master, PollFlags::IN));
             if stdin_open {

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxResources, Spec};
 use rustix::fs::Mode;
 
 use crate::cgroups::{Cgroup, CgroupError, Layout};
@@ -65,11 +65,16 @@ fn run_bundle(bundle: &Path, id: &str) -> Result<u8, Refusal> {
     let foundation = found(&plan)?;
     let paths = Paths::open(&plan)?;
     let explain = |error: CgroupError| refusal(error.kind(), error.to_string());
-    let layout = Layout::find().map_err(explain)?;
+    let layout = match Layout::find() {
+        // A host without cgroups can still run what asks for no limit.
+        Err(CgroupError::Unsupported { .. }) if plan.resources == LinuxResources::default() => None,
+        answer => Some(answer.map_err(explain)?),
+    };
     Space::enter(&[])?;
+    let Some(layout) = layout else { return in_cgroup(&plan, root, sources, &foundation, &paths, None) };
     let parent = Cgroup::parent(&layout, "run").map_err(explain)?;
     let cgroup = parent.child(id).map_err(explain)?;
-    let code = in_cgroup(&plan, root, sources, &foundation, &paths, &cgroup);
+    let code = in_cgroup(&plan, root, sources, &foundation, &paths, Some(&cgroup));
     let removed = cgroup.remove().map_err(explain);
     if parent.children().is_ok_and(|children| children.is_empty()) {
         // Another run may be making its own in it right now.
@@ -85,7 +90,7 @@ fn in_cgroup(
     sources: Vec<OwnedFd>,
     foundation: &Foundation,
     paths: &Paths,
-    cgroup: &Cgroup,
+    cgroup: Option<&Cgroup>,
 ) -> Result<u8, Refusal> {
     let nest = Nest {
         user: foundation.user.as_ref().map(AsFd::as_fd),
@@ -100,7 +105,7 @@ fn in_cgroup(
         mappings: plan.joined.mappings.as_ref(),
         furniture: &plan.furniture,
         devices: &plan.devices,
-        cgroup: Some(cgroup),
+        cgroup,
         own_program: None,
         same_parent: false,
     })?;
@@ -119,13 +124,15 @@ fn start(
     plan: &Plan,
     root: OwnedFd,
     sources: Vec<OwnedFd>,
-    cgroup: &Cgroup,
+    cgroup: Option<&Cgroup>,
     cradle: &mut Cradle,
 ) -> Result<Option<OwnedFd>, Refusal> {
     let mut orders = orders(plan, true);
     orders.program.filter = filter(plan.seccomp.as_ref(), false, &plan.process)?;
     cradle.wait_until_ready()?;
-    cgroup.apply(&plan.resources).map_err(|error| refusal(error.kind(), error.to_string()))?;
+    if let Some(cgroup) = cgroup {
+        cgroup.apply(&plan.resources).map_err(|error| refusal(error.kind(), error.to_string()))?;
+    }
     let mut descriptors = vec![root];
     descriptors.extend(sources);
     if !plan.process.terminal().unwrap_or(false) {

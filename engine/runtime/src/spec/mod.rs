@@ -4,6 +4,6 @@ mod mounts;
 mod plan;
 mod process;
 
-pub use mounts::{Furniture, Furnished, Placement, Shown, Source};
+pub use mounts::{Furnished, Furniture, Placement, Shown, Source};
 pub use plan::{Joined, Plan, Whose};
 pub use process::{Orders, Program};

@@ -144,15 +144,9 @@ fn clean_folder(folder: &Path) -> Result<(), Refusal> {
 }
 
 fn has_hooks(hooks: &oci_spec::runtime::Hooks) -> bool {
-    [
-        hooks.create_runtime(),
-        hooks.create_container(),
-        hooks.start_container(),
-        hooks.poststart(),
-        hooks.poststop(),
-    ]
-    .into_iter()
-    .any(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
+    [hooks.create_runtime(), hooks.create_container(), hooks.start_container(), hooks.poststart(), hooks.poststop()]
+        .into_iter()
+        .any(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
 }
 
 fn split(paths: Option<&[String]>) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Refusal> {

@@ -6,6 +6,6 @@ pub mod launch;
 pub mod loopback;
 pub mod mounts;
 pub mod pidfd;
+pub mod signals;
 #[cfg(test)]
 pub mod testing;
-pub mod signals;
