@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod admin;
 pub mod app;
 pub mod auth;
+pub mod cli;
 mod clock;
 pub mod config;
 pub mod doors;

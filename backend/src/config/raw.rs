@@ -8,11 +8,11 @@ use super::names::{self, SETTINGS, Setting};
 /// The flags of commands that start or talk to an instance; each also as a variable and in the TOML file.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
-    /// TOML file with the same settings [env: SAMPAN_CONFIG]
-    #[arg(long, value_name = "FILE")]
+    /// From [`crate::cli::Place`], since it may stand anywhere.
+    #[arg(skip)]
     pub config: Option<PathBuf>,
-    /// Where images, volumes, containers and the database lie [env: SAMPAN_DATA_ROOT] [default: /var/lib/sampan]
-    #[arg(long, value_name = "DIR")]
+    /// From [`crate::cli::Place`], since it may stand anywhere.
+    #[arg(skip)]
     pub data_root: Option<String>,
     /// Where sockets and pids lie [env: SAMPAN_STATE_ROOT] [default: /run/sampan]
     #[arg(long, value_name = "DIR")]

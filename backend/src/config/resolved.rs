@@ -215,6 +215,7 @@ mod tests {
             assert_eq!(setting.variable, format!("SAMPAN_{}", setting.key.to_uppercase()));
         }
         let mut command = <Flags as clap::Args>::augment_args(clap::Command::new("test"));
+        command = <crate::cli::Place as clap::Args>::augment_args(command);
         command.build();
         for setting in names::SETTINGS {
             let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&setting.flag()));

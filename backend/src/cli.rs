@@ -1,0 +1,50 @@
+//! The command line of `sampan`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::admin;
+use crate::config::{Config, ConfigError, Flags, Raw};
+
+/// A self-hosted container platform
+#[derive(Debug, Parser)]
+#[command(name = "sampan", version)]
+pub struct Cli {
+    /// Where the instance is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that may stand anywhere on the line.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Place {
+    /// TOML file with the settings [env: SAMPAN_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where images, volumes, containers and the database lie [env: SAMPAN_DATA_ROOT] [default: /var/lib/sampan]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_root: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Users, teams and tokens from this host's command line
+    #[command(subcommand)]
+    Admin(admin::Command),
+}
+
+impl Place {
+    /// The settings, with the flags that only some commands have.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn resolve(&self, flags: Flags) -> Result<Config, ConfigError> {
+        let flags = Flags { config: self.config.clone(), data_root: self.data_root.clone(), ..flags };
+        Config::resolve(&Raw::read(&flags)?)
+    }
+}
