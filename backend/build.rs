@@ -1,2 +1,14 @@
-//! Nothing to prepare yet.
-fn main() {}
+//! Makes sure that the folder of bundled web files exists, so that a build without `make web` compiles (and serves
+//! pages without styles); tells cargo to build again when it changes.
+use std::path::Path;
+
+fn main() {
+    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/dist");
+    if let Err(error) = std::fs::create_dir_all(&dist) {
+        println!("cargo:warning=cannot make {}: {error}", dist.display());
+    }
+    println!("cargo:rerun-if-changed=../web/dist/manifest.json");
+    println!("cargo:rerun-if-changed=../web/templates");
+    println!("cargo:rerun-if-changed=../migrations");
+    println!("cargo:rerun-if-changed=build.rs");
+}
