@@ -1,0 +1,304 @@
+# Frame
+nav-main = Main
+nav-where = Where you are
+nav-team = Team
+nav-overview = Overview
+nav-containers = Containers
+nav-storage = Storage
+nav-images = Images
+nav-volumes = Volumes
+nav-administration = Administration
+nav-account = Account
+nav-reference = API reference
+nav-more = More
+sign-out = Sign out
+live-on = Live
+live-off = Live updates stopped
+back = Back
+
+# Sign-in and setup
+sign-in = Sign in
+sign-in-to = Sign in to { $value }
+sign-in-hint = Use the account that your administrator made for you.
+sign-in-motto = Containers for your team, on your own hosts.
+sign-in-lost = Lost your authenticator? On the host, root runs
+sign-in-wrong = User name, password or code is wrong.
+sign-in-throttled = Too many tries. Wait { $value } s, then try again.
+user-name = User name
+password = Password
+password-hint = At least 10 characters.
+code = Code
+code-hint = From your authenticator app, or a recovery code. Leave it empty if you have set up neither.
+setup = First run
+setup-title = Make the first administrator
+setup-hint = Sampan runs and nobody has an account yet.
+setup-token = Setup token
+setup-token-hint = Printed on the server's console when it started. It works once.
+setup-token-wrong = This setup token is wrong or was used already. Restart the server to print a new one.
+setup-do = Make the account
+
+# States
+state-created = Created
+state-running = Running
+state-paused = Paused
+state-restarting = Restarting
+state-exited = Exited { $value }
+state-finished = Finished
+state-dead = Dead
+state-removing = Removing
+state-unknown-exit = Ended, code unknown
+
+# Overview
+headline-calm = Everything is as it should be
+headline-need = { $value ->
+    [one] One container needs you
+   *[other] { $value } containers need you
+}
+headline-empty = Nothing runs yet
+count-running = running
+count-restarting = restarting
+count-failed = failed
+count-rest = at rest
+needs-attention = Needs attention
+needs-nothing = Nothing needs you.
+recent-events = Recent events
+events-none = Nothing has happened since the server started.
+event-container = { $other } { $value }
+host = Host
+cpu = CPU
+memory = Memory
+disk = Disk
+network = Network
+processes = Processes
+of-cores = { $value ->
+    [one] of 1 core
+   *[other] of { $value } cores
+}
+of-limit = of { $value }
+no-limit = no limit
+
+# Containers
+new-container = New container
+containers-filter = Filter by name or image
+filter = Filter
+filter-clear = Clear filters
+containers-none = No container yet
+containers-none-hint = Load an image, then create a container from it; the docker command line works as well.
+containers-no-match = No container matches these filters
+containers-no-match-hint = { $value ->
+    [one] Without them there is one.
+   *[other] Without them there are { $value }.
+}
+containers-shown = { $value } of { $other }
+select = Select
+selected = selected
+name = Name
+state = State
+image = Image
+memory-of-limit = Memory / limit
+ports = Ports
+uptime = Uptime
+start = Start
+stop = Stop
+restart = Restart
+pause = Pause
+unpause = Resume
+remove = Remove
+remove-asks = Remove…
+act-done = { $other }: { $value }
+act-failed = { $other } was not changed: { $value }
+removed = { $value } removed
+reason-out-of-memory = out of memory
+reason-exited-ago = { $value } ago
+reason-restarts = { $value ->
+    [one] 1 restart
+   *[other] { $value } restarts
+}
+ended-failed = Last run ended with { $value }
+ended-oom = Last run ended: out of memory
+ended-text = At { $value } the main process ended. { $other }
+ended-oom-text = At { $value } the kernel ended a process, because the container reached its limit of { $other }.
+ended-start-text = It could not be started: { $value }
+exit-0 = It ended by itself, without an error.
+exit-1 = The program reports an error; its log says more.
+exit-125 = It was never started.
+exit-126 = The program exists but cannot be run.
+exit-127 = The program was not found in the image.
+exit-137 = It was killed (SIGKILL).
+exit-143 = It was asked to end (SIGTERM).
+exit-unknown = Nobody could learn its exit code.
+log-before-end = Log before the end
+use-against-limits = Use against limits
+use-note = now; the limit is what the kernel holds
+not-running = It does not run.
+runs-as = Runs as
+command = Command
+user = User
+working-directory = Working directory
+restart-policy = Restart policy
+ports-and-mounts = Ports and mounts
+ports-none = Nothing is published and nothing is mounted.
+isolation = Isolation
+isolation-mapped = root inside is nobody outside
+isolation-host = root inside is root outside
+process-on-host = Process on the host
+process-inside = In the container
+namespaces = Namespaces
+id-map = User id map
+id-map-text = 0 to 65535 inside are { $value } to { $other } on the host, which own no files and have no rights there.
+id-map-host = Ids inside are the host's own.
+capabilities = Capabilities
+seccomp = Seccomp
+seccomp-default = default profile
+seccomp-unconfined = none
+seccomp-custom = own profile
+root-file-system = Root file system
+read-only = read-only
+writable = writable
+privileges = Privileges
+no-new-privileges = no new ones
+privileged = privileged
+cgroup = cgroup
+logs = Logs
+stats = Stats
+console = Console
+configuration = Configuration
+log-search = Show only lines with this text
+log-lines = Last lines
+show = Show
+download = Download
+log-count = { $value ->
+    [one] 1 line
+   *[other] { $value } lines
+}
+log-following = Following
+log-paused = Paused
+log-ended = Ended
+log-new = new lines
+log-gap = Output may have been lost here.
+now = Now
+received = received
+sent = sent
+read = read
+written = written
+console-not-running = No console: it does not run
+console-not-running-hint = Start it, then open a console.
+console-command = Program
+console-shell = first shell found
+console-user = User
+console-open = Open
+console-audit = Every session stands in the audit trail.
+console-closed = The program ended.
+console-failed = The connection was lost.
+console-needs-script = The console needs JavaScript; docker exec -it does the same.
+environment = Environment
+environment-note = values are hidden
+environment-reveal = Reveal values
+environment-hidden = hidden
+none = None
+labels = Labels
+same-as-docker = The same by docker
+remove-title = Remove { $value }?
+remove-running = It runs and will be killed. Its writable layer and its log are deleted for good.
+remove-stopped = Its writable layer and its log are deleted for good.
+remove-volumes = Also remove its anonymous volumes
+keep-it = Keep it
+remove-do = Remove { $value }
+
+# New container
+new-what = What runs
+new-name-hint = Left empty, it gets a name of two words.
+new-command-hint = Instead of the image's own. Quotes group words.
+new-tty = A terminal and an open standard input
+new-reach = How it is reached
+new-ports-hint = One a line: 8080:80, 127.0.0.1:8080:80, 53:53/udp
+new-data = Data
+new-volumes-hint = One a line: volume:/folder or volume:/folder:ro
+new-limits = Limits
+new-memory-hint = Bytes, or with k, m, g. Empty: no limit.
+new-cpus-hint = Cores, as a decimal number. Empty: no limit.
+new-run = Create and start
+new-create = Create only
+new-no-image = This team has no image yet. Load one first.
+new-bad-line = { $other } cannot be read: { $value }
+
+# Images and volumes
+image-load = Load image
+image-load-note = a docker archive or an OCI layout, as docker save makes it
+image-load-failed = The image was not loaded.
+image-archive = Archive
+image-loaded = Loaded { $value }
+images-summary = { $value ->
+    [one] 1 image, { $other } in layers
+   *[other] { $value } images, { $other } in layers
+}
+images-none = No image yet
+images-none-hint = Load an archive here, or run: docker load
+image-id = Id
+image-untagged = untagged
+image-in-use = A container uses it.
+size = Size
+used-by = Used by
+unused = unused
+created = Created
+volume-create = Create volume
+volume-created = Volume { $value } is there
+volume-remove-confirm = Type { $value } to delete it and its data for good
+volume-not-confirmed = { $value } was not removed: the typed name is another
+volumes-none = No volume yet
+volumes-none-hint = A volume keeps data when its container goes.
+anonymous = anonymous
+
+# Team and account
+members = Members
+member-add = Add member
+member-added = { $value } is a member now
+role = Role
+audit = Audit trail
+audit-none = Nothing was done yet.
+team-facts = Host ids { $value } to { $other }
+tokens = Tokens
+tokens-note = yours, in this team
+tokens-none = No token yet.
+token-new = New token
+token-made = The token was made
+token-made-hint = It is shown this once. Copy it now.
+token-never-used = never used
+token-used = used { $value } ago
+revoke = Revoke
+revoked = The token was revoked
+look = Look
+language = Language
+theme = Theme
+theme-system = As the system
+theme-light = Light
+theme-dark = Dark
+save = Save
+saved = Saved
+password-change = Change password
+password-changed = The password was changed; other sessions were ended
+password-current = Current password
+password-new = New password
+totp = Second factor
+totp-on = A code from your authenticator is asked at each sign-in.
+totp-off = No code is asked at sign-in.
+totp-begin = Set up an authenticator
+totp-scan = Scan this with your authenticator app, then enter the code it shows.
+totp-confirm = Turn on
+totp-wrong = This code is wrong. Nothing was changed.
+recovery-codes = Recovery codes
+recovery-hint = Each works once when the authenticator is lost. They are shown this once.
+
+# Times
+seconds = { $value } s
+minutes = { $value } min
+hours = { $value } h
+days = { $value } d
+
+# Refusals
+refused-not-found = Nothing is here
+refused-not-found-text = It does not exist, or your team does not have it.
+refused-forbidden = This is not allowed
+refused-failed = This did not work
+refused-csrf-text = The form was too old or came from another page. Nothing was changed; go back and try again.
+refused-status = Status { $value }
