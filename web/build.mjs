@@ -22,9 +22,11 @@ async function put(name, bytes) {
   await writeFile(path.join(dist, `${hashed}.gz`), zlib.gzipSync(bytes, { level: 9 }));
 }
 
+const PAGES = ["app.ts", "stats.ts", "console.ts"];
+
 async function entries(folder, extension) {
   const names = await readdir(path.join(here, folder));
-  return names.filter((name) => name.endsWith(extension) && !name.startsWith("_")).map((name) => path.join(here, folder, name));
+  return names.filter((name) => (extension === ".ts" ? PAGES.includes(name) : name.endsWith(extension) && !name.startsWith("_"))).map((name) => path.join(here, folder, name));
 }
 
 async function bundle() {
