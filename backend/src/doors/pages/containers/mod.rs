@@ -1,0 +1,3 @@
+//! The list of containers.
+
+pub(super) mod list;
