@@ -14,7 +14,9 @@ use serde::Deserialize;
 use super::error::PageError;
 use super::frame::{Door, Frame, Notice};
 use crate::app::App;
-use crate::auth::{Caller, session};
+use crate::accounts::AccountsError;
+use crate::auth::session::{self, Session};
+use crate::auth::Caller;
 use crate::policy::{Containers, Images, List, Volumes};
 use crate::service::{self, ServiceError};
 use crate::texts::{Language, Texts};
@@ -31,7 +33,10 @@ pub struct Reader {
     pub t: Texts,
     /// `light`, `dark` or `None`.
     pub theme: Option<String>,
-    csrf: String,
+    /// The session itself.
+    pub session: Session,
+    /// Value of its cookie.
+    pub cookie: String,
     host_name: String,
     teams: Vec<String>,
     notice: Option<Notice>,
@@ -65,17 +70,19 @@ impl Reader {
     async fn of(request: &HttpRequest) -> Result<Self, PageError> {
         let app = request.app_data::<web::Data<App>>().cloned().ok_or_else(|| PageError::sign_in(request))?;
         let cookie = request.cookie(session::COOKIE).ok_or_else(|| PageError::sign_in(request))?;
-        let signed_in = session::look(&app, cookie.value()).await.map_err(|error| PageError::service(request, &error))?;
-        let signed_in = signed_in.ok_or_else(|| PageError::sign_in(request))?;
-        let language = Language::from_tag(&signed_in.language).unwrap_or_default();
+        let failed = |error: AccountsError| PageError::service(request, &error.into());
+        let session = session::find(&app, cookie.value(), crate::auth::Door::Pages).await.map_err(failed)?;
+        let session = session.ok_or_else(|| PageError::sign_in(request))?;
+        let memberships = app.accounts.memberships(session.user_id()).await.map_err(failed)?;
         Ok(Self {
-            t: Texts::of(language),
-            theme: Some(signed_in.theme.clone()).filter(|theme| theme != "system"),
-            csrf: signed_in.csrf.clone(),
+            caller: session.caller.clone(),
+            t: Texts::of(Language::from_tag(&session.language).unwrap_or_default()),
+            theme: Some(session.theme.clone()).filter(|theme| theme != "system"),
             host_name: host_name(request),
-            teams: signed_in.teams.clone(),
+            teams: memberships.into_iter().map(|member| member.team_name).collect(),
             notice: notice(request),
-            caller: signed_in.caller,
+            cookie: cookie.value().to_owned(),
+            session,
         })
     }
 
@@ -99,7 +106,7 @@ impl Reader {
             t: self.t,
             theme: self.theme.clone(),
             place,
-            csrf: self.csrf.clone(),
+            csrf: self.session.csrf().to_owned(),
             team: team.map(|team| team.name.clone()).unwrap_or_default(),
             teams: self.teams.clone(),
             user: self.caller.actor(),
@@ -146,7 +153,7 @@ impl Reader {
     /// # Errors
     /// A refusal page when it does not.
     pub fn check(&self, csrf: &str) -> Result<(), PageError> {
-        if session::same(csrf, &self.csrf) { Ok(()) } else { Err(PageError::csrf(self.door())) }
+        if self.session.csrf_is(csrf) { Ok(()) } else { Err(PageError::csrf(self.door())) }
     }
 
     /// A service's error as a page.

@@ -1,0 +1,90 @@
+//! Every route of the pages, as one table.
+
+use actix_web::web::{self, ServiceConfig};
+
+use super::{account, act, assets, container, containers, images, new_container, overview, setup, sign_in, team, volumes};
+
+/// Method and path of each page, for the table test of the policy.
+pub const ROUTES: &[(&str, &str)] = &[
+    ("GET", "/assets/{name}"),
+    ("GET", "/login"),
+    ("POST", "/login"),
+    ("POST", "/logout"),
+    ("GET", "/setup"),
+    ("POST", "/setup"),
+    ("GET", "/"),
+    ("GET", "/containers"),
+    ("POST", "/containers/act"),
+    ("GET", "/containers/new"),
+    ("POST", "/containers/new"),
+    ("GET", "/containers/{id}"),
+    ("POST", "/containers/{id}/act"),
+    ("GET", "/containers/{id}/logs"),
+    ("GET", "/containers/{id}/logs/download"),
+    ("GET", "/containers/{id}/stats"),
+    ("GET", "/containers/{id}/console"),
+    ("GET", "/containers/{id}/configuration"),
+    ("POST", "/containers/{id}/configuration/reveal"),
+    ("GET", "/containers/{id}/remove"),
+    ("POST", "/containers/{id}/remove"),
+    ("GET", "/images"),
+    ("POST", "/images/load"),
+    ("POST", "/images/remove"),
+    ("GET", "/volumes"),
+    ("POST", "/volumes/new"),
+    ("POST", "/volumes/remove"),
+    ("GET", "/team"),
+    ("POST", "/team/switch"),
+    ("POST", "/team/members"),
+    ("POST", "/team/members/remove"),
+    ("POST", "/team/tokens"),
+    ("POST", "/team/tokens/revoke"),
+    ("GET", "/account"),
+    ("POST", "/account/look"),
+    ("POST", "/account/password"),
+    ("POST", "/account/totp"),
+    ("POST", "/account/totp/confirm"),
+];
+
+/// Puts the pages into the server.
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .route("/assets/{name}", web::get().to(assets::serve))
+        .route("/login", web::get().to(sign_in::show))
+        .route("/login", web::post().to(sign_in::sign_in))
+        .route("/logout", web::post().to(sign_in::sign_out))
+        .route("/setup", web::get().to(setup::show))
+        .route("/setup", web::post().to(setup::finish))
+        .route("/", web::get().to(overview::show))
+        .route("/containers", web::get().to(containers::list::show))
+        .route("/containers/act", web::post().to(act::several))
+        .route("/containers/new", web::get().to(new_container::show))
+        .route("/containers/new", web::post().to(new_container::create))
+        .route("/containers/{id}", web::get().to(container::overview::show))
+        .route("/containers/{id}/act", web::post().to(act::one))
+        .route("/containers/{id}/logs", web::get().to(container::logs::show))
+        .route("/containers/{id}/logs/download", web::get().to(container::logs::download))
+        .route("/containers/{id}/stats", web::get().to(container::stats::show))
+        .route("/containers/{id}/console", web::get().to(container::console::show))
+        .route("/containers/{id}/configuration", web::get().to(container::configuration::show))
+        .route("/containers/{id}/configuration/reveal", web::post().to(container::configuration::reveal))
+        .route("/containers/{id}/remove", web::get().to(container::remove::ask))
+        .route("/containers/{id}/remove", web::post().to(container::remove::remove))
+        .route("/images", web::get().to(images::show))
+        .route("/images/load", web::post().to(images::load))
+        .route("/images/remove", web::post().to(images::remove))
+        .route("/volumes", web::get().to(volumes::show))
+        .route("/volumes/new", web::post().to(volumes::create))
+        .route("/volumes/remove", web::post().to(volumes::remove))
+        .route("/team", web::get().to(team::show))
+        .route("/team/switch", web::post().to(team::switch))
+        .route("/team/members", web::post().to(team::add_member))
+        .route("/team/members/remove", web::post().to(team::remove_member))
+        .route("/team/tokens", web::post().to(team::new_token))
+        .route("/team/tokens/revoke", web::post().to(team::revoke_token))
+        .route("/account", web::get().to(account::show))
+        .route("/account/look", web::post().to(account::look))
+        .route("/account/password", web::post().to(account::password))
+        .route("/account/totp", web::post().to(account::offer))
+        .route("/account/totp/confirm", web::post().to(account::confirm));
+}
