@@ -11,3 +11,4 @@ pub mod config;
 pub mod doors;
 pub mod policy;
 pub mod service;
+pub mod texts;
