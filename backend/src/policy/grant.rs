@@ -15,6 +15,7 @@ use super::nouns::{
     Container, ContainerUpdate, Exec, Image, Network, NewContainer, NewExec, Noun, NounKind, Volume, Whole,
 };
 use super::rules::{Need, allowed, needs};
+use crate::accounts::AccountsError;
 use crate::app::App;
 use crate::auth::{Caller, TeamView};
 
@@ -88,6 +89,9 @@ pub enum Denied {
     /// The container could not be looked up: no such one, or several begin so.
     #[error(transparent)]
     Container(#[from] ContainerError),
+    /// The accounts could not be read.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
 }
 
 impl Denied {
@@ -97,6 +101,7 @@ impl Denied {
             Self::NotFound { .. } => Kind::NotFound,
             Self::Forbidden { .. } | Self::Elevated { .. } | Self::NoTeam { .. } => Kind::Forbidden,
             Self::Container(error) => error.kind(),
+            Self::Accounts(error) => error.kind(),
         }
     }
 }
@@ -120,6 +125,10 @@ impl<'a> Policy<'a> {
     /// The policy of `app`.
     pub fn new(app: &'a App) -> Self {
         Self { app }
+    }
+
+    pub(super) fn app(&self) -> &'a App {
+        self.app
     }
 
     /// Something that the team in view has, as a whole: its containers, its images, its events.
@@ -301,10 +310,14 @@ fn check<A: Action, N: Noun>(caller: &Caller, team: &TeamView) -> Result<(), Den
     if allowed(Act(A::VERB, N::KIND), caller, Some(team.role)) { Ok(()) } else { Err(forbidden::<A, N>(caller)) }
 }
 
-fn forbidden<A: Action, N: Noun>(caller: &Caller) -> Denied {
+pub(super) fn forbidden<A: Action, N: Noun>(caller: &Caller) -> Denied {
     Denied::Forbidden { actor: caller.actor(), verb: A::VERB, noun: N::KIND }
 }
 
-fn grant<A: Action, N: Noun>(caller: &Caller, place: N::Place, noun: N) -> Granted<A, N> {
+pub(super) fn hidden(noun: NounKind, reference: &str) -> Denied {
+    Denied::NotFound { noun, reference: reference.to_owned() }
+}
+
+pub(super) fn grant<A: Action, N: Noun>(caller: &Caller, place: N::Place, noun: N) -> Granted<A, N> {
     Granted { caller: caller.clone(), place, noun, action: PhantomData }
 }

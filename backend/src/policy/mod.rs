@@ -8,6 +8,7 @@ pub mod action;
 mod elevated;
 mod grant;
 mod nouns;
+mod people;
 mod rules;
 
 pub use action::{Act, Action, Verb};

@@ -4,6 +4,7 @@ use sampan_engine::Kind;
 use sampan_engine::containers::ContainerError;
 use sampan_engine::volumes::VolumeError;
 
+use crate::accounts::AccountsError;
 use crate::policy::Denied;
 
 /// Why something was not done.
@@ -18,6 +19,15 @@ pub enum ServiceError {
     /// A volume.
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    /// A user, team, member or token.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// A value of the request is wrong.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong with which value.
+        message: String,
+    },
 }
 
 impl ServiceError {
@@ -27,6 +37,8 @@ impl ServiceError {
             Self::Denied(error) => error.kind(),
             Self::Container(error) => error.kind(),
             Self::Volume(error) => error.kind(),
+            Self::Accounts(error) => error.kind(),
+            Self::Invalid { .. } => Kind::Invalid,
         }
     }
 }

@@ -1,12 +1,33 @@
 //! What the doors offer, once: each function takes a [`crate::policy::Granted`], calls the engine or the accounts, and
 //! writes the audit trail. No type of an HTTP library appears here.
 
+pub mod audit;
 pub mod containers;
 mod error;
 pub mod events;
 pub mod execs;
+pub mod members;
+pub mod teams;
+pub mod tokens;
+pub mod users;
 pub mod volumes;
 
 pub use error::ServiceError;
 
+use crate::accounts::Done;
+use crate::app::App;
+use crate::policy::{Action, Granted, Noun};
+
 type Result<T> = std::result::Result<T, ServiceError>;
+
+/// Writes, before the answer, that the caller did what was granted, to `target`.
+async fn record<A: Action, N: Noun>(
+    app: &App,
+    granted: &Granted<A, N>,
+    target: &str,
+    team_id: Option<i64>,
+    details: serde_json::Value,
+) -> Result<()> {
+    let done = Done { caller: granted.caller(), act: granted.act(), target, team_id, details };
+    Ok(app.accounts.record(done).await?)
+}
