@@ -1,6 +1,5 @@
 //! What a handler gets of a request: query and body, read as dockerd reads them, refused with its words.
 
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use http::header;
@@ -9,6 +8,7 @@ use serde_json::Value;
 
 use super::error::DockerError;
 use super::version::Version;
+use crate::auth::Caller;
 
 /// Largest JSON body. A create request with a seccomp profile inside is some tens of KiB.
 pub const BODY_LIMIT_BYTES: usize = 4 << 20;
@@ -32,6 +32,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Version {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, DockerError> {
         // Put there by the door before it routes.
         parts.extensions.get::<Version>().copied().ok_or_else(|| DockerError::internal("the request has no version"))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = DockerError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, DockerError> {
+        // Put there by the door before it routes, from the peer's credentials.
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| DockerError::internal("the request has no caller"))
     }
 }
 
@@ -143,11 +152,6 @@ pub fn maybe_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| serde::de::Error::custom(format!("{text:?} is not a whole number")))
-}
-
-/// Swallows what is left of a body, so that the connection can be used again.
-pub async fn drain(body: Body) {
-    let _ = axum::body::to_bytes(body, BODY_LIMIT_BYTES).await;
 }
 
 #[cfg(test)]

@@ -84,6 +84,15 @@ impl Filters {
         })
     }
 
+    /// As [`Self::has_labels`] for `label`, and that no value of `label!` is among them.
+    pub fn fits_labels<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let unwanted = self.get("label!").iter().any(|unwanted| match unwanted.split_once('=') {
+            Some((name, value)) => label(name) == Some(value),
+            None => label(unwanted).is_some(),
+        });
+        !unwanted && self.has_labels("label", label)
+    }
+
     /// A yes or no (`true`, `1`, `false`, `0`), or `default` when the key was not given.
     ///
     /// # Errors

@@ -4,15 +4,7 @@
 //! Source: moby `api/swagger.yaml`, `ContainerAttach`, "Stream format".
 
 use bytes::{BufMut, Bytes, BytesMut};
-
-/// Which stream a piece belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
+use sampan_engine::containers::StandardStream;
 
 /// How output is written to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +30,12 @@ impl Framing {
     }
 
     /// A piece as it goes over the wire: `prefix` (a timestamp, or nothing) and `piece` within one frame.
-    pub fn frame(self, stream: Stream, prefix: &[u8], piece: &[u8]) -> Bytes {
+    pub fn frame(self, stream: StandardStream, prefix: &[u8], piece: &[u8]) -> Bytes {
         let mut out = BytesMut::with_capacity(8 + prefix.len() + piece.len());
         if self == Self::Multiplexed {
             out.put_u8(match stream {
-                Stream::Stdout => 1,
-                Stream::Stderr => 2,
+                StandardStream::Stdout => 1,
+                StandardStream::Stderr => 2,
             });
             out.put_bytes(0, 3);
             // Pieces are a log's chunks, far below 4 GiB.
@@ -62,14 +54,14 @@ mod tests {
 
     #[test]
     fn a_piece_gets_stream_and_big_endian_length() {
-        let framed = Framing::Multiplexed.frame(Stream::Stderr, b"t ", b"oops\n");
+        let framed = Framing::Multiplexed.frame(StandardStream::Stderr, b"t ", b"oops\n");
         assert_eq!(&framed[..], b"\x02\0\0\0\0\0\0\x07t oops\n");
-        assert_eq!(&Framing::Multiplexed.frame(Stream::Stdout, b"", b"")[..], b"\x01\0\0\0\0\0\0\0");
+        assert_eq!(&Framing::Multiplexed.frame(StandardStream::Stdout, b"", b"")[..], b"\x01\0\0\0\0\0\0\0");
     }
 
     #[test]
     fn a_terminals_output_is_left_as_it_is() {
-        assert_eq!(&Framing::Raw.frame(Stream::Stdout, b"", b"hi\r\n")[..], b"hi\r\n");
+        assert_eq!(&Framing::Raw.frame(StandardStream::Stdout, b"", b"hi\r\n")[..], b"hi\r\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::error::DockerError;
+use super::filters::Filters;
 
 /// What Docker writes for "never".
 pub const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -41,6 +42,69 @@ pub fn parse_unix(text: &str, parameter: &str) -> Result<Option<i64>, DockerErro
     seconds.checked_mul(1_000_000_000).and_then(|whole| whole.checked_add(fraction)).map(Some).ok_or_else(refused)
 }
 
+/// The moment of a prune's `until` filter: a time in seconds, a date, or a duration back from now (`24h`, `1h30m`).
+///
+/// # Errors
+/// 400 when it is none of these, or given twice.
+pub fn until(filters: &Filters) -> Result<Option<i64>, DockerError> {
+    match filters.get("until") {
+        [] => Ok(None),
+        [text] => moment(text, now_ns())
+            .map(Some)
+            .ok_or_else(|| DockerError::invalid(format!("invalid filter 'until={text}'"))),
+        _ => Err(DockerError::invalid("more than one until filter specified")),
+    }
+}
+
+/// The time of day, nanoseconds since 1970.
+pub fn now_ns() -> i64 {
+    i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+fn moment(text: &str, now_ns: i64) -> Option<i64> {
+    if let Some(back) = go_duration(text) {
+        return now_ns.checked_sub(back);
+    }
+    if let Ok(Some(at)) = parse_unix(text, "until") {
+        return Some(at);
+    }
+    let nanoseconds = |time: Timestamp| i64::try_from(time.as_nanosecond()).ok();
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return nanoseconds(time);
+    }
+    // A date, or a date and a time of day, of this host.
+    let civil = text
+        .parse::<jiff::civil::DateTime>()
+        .ok()
+        .or_else(|| text.parse::<jiff::civil::Date>().ok().map(|date| date.at(0, 0, 0, 0)))?;
+    nanoseconds(civil.to_zoned(jiff::tz::TimeZone::system()).ok()?.timestamp())
+}
+
+/// Go's form of a duration: numbers with units, `1h30m`, `1.5h`, `300ms`.
+fn go_duration(text: &str) -> Option<i64> {
+    let mut rest = text;
+    let mut total = 0_f64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let units = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match &rest[..units] {
+            "ns" => 1.0,
+            "us" | "µs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            _ => return None,
+        };
+        total += number * unit;
+        rest = &rest[units..];
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a cast of f64 saturates, which is far enough back")]
+    (!text.is_empty()).then_some(total as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +115,18 @@ mod tests {
         assert_eq!(rfc3339(1_000_000_000), "1970-01-01T00:00:01Z");
         assert_eq!(rfc3339_fixed(1_500_000_000), "1970-01-01T00:00:01.500000000Z");
         assert_eq!(rfc3339_or_never(None), NEVER);
+    }
+
+    #[test]
+    fn moments_are_seconds_dates_or_durations_back() {
+        let now = 10_000_000_000_000;
+        assert_eq!(moment("1h30m", now), Some(now - 5_400_000_000_000));
+        assert_eq!(moment("1.5s", now), Some(now - 1_500_000_000));
+        assert_eq!(moment("12", now), Some(12_000_000_000));
+        assert_eq!(moment("1970-01-01T00:00:02Z", now), Some(2_000_000_000));
+        assert!(moment("2026-01-02", now).is_some());
+        assert_eq!(moment("soon", now), None);
+        assert_eq!(moment("5parsecs", now), None);
     }
 
     #[test]

@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn each_line_gets_its_time_once() {
         let mut writer = LogWriter::new(Framing::Raw, true, false);
-        assert_eq!(writer.write(&piece(StandardStream::Stdout, "a\nb")), "1970-01-01T00:00:01.000000000Z a\n1970-01-01T00:00:01.000000000Z b");
+        assert_eq!(
+            writer.write(&piece(StandardStream::Stdout, "a\nb")),
+            "1970-01-01T00:00:01.000000000Z a\n1970-01-01T00:00:01.000000000Z b"
+        );
         assert_eq!(writer.write(&piece(StandardStream::Stdout, "c\n")), "c\n");
         assert_eq!(writer.write(&piece(StandardStream::Stdout, "d\n")), "1970-01-01T00:00:01.000000000Z d\n");
     }
@@ -140,10 +143,7 @@ mod tests {
     #[test]
     fn queries_are_read_as_dockerd_reads_them() {
         let read = |query: LogsQuery| query.read().map_err(|error| error.message);
-        assert_eq!(
-            read(LogsQuery::default()),
-            Err("Bad parameters: you must choose at least one stream".to_owned())
-        );
+        assert_eq!(read(LogsQuery::default()), Err("Bad parameters: you must choose at least one stream".to_owned()));
         let both = || LogsQuery { stdout: true, stderr: true, ..LogsQuery::default() };
         assert_eq!(read(LogsQuery { tail: "all".into(), ..both() }).map(|query| query.tail), Ok(None));
         assert_eq!(read(LogsQuery { tail: "5".into(), ..both() }).map(|query| query.tail), Ok(Some(5)));

@@ -1,16 +1,41 @@
 //! Containers at Docker's door.
 
+pub mod attach;
 mod config;
+pub mod create;
 mod echo;
 mod host_config;
+pub mod inspect;
+pub mod kill;
+pub mod list;
 mod list_filter;
 mod log_config;
+pub mod logs;
 mod mounts;
-mod network_settings;
+mod names;
+pub mod network_settings;
+pub mod pause;
 mod ports;
+pub mod prune;
+pub mod remove;
+pub mod rename;
 mod request;
+pub mod resize;
 mod resources;
+pub mod restart;
 mod restart_policy;
 mod security;
+mod sizes;
+pub mod start;
+pub mod stats;
 mod stats_view;
+pub mod stop;
+pub mod top;
+pub mod update;
 mod view;
+pub mod wait;
+
+pub use mounts::check_driver;
+pub use request::RUNTIME;
+pub use sizes::of as size_of;
+pub use view::STORAGE_DRIVER;

@@ -34,7 +34,7 @@ pub fn network_id(owner: &Owner, name: &str) -> String {
 }
 
 /// Id of a container's place in its network.
-fn endpoint_id(container: &Container, name: &str) -> String {
+pub fn endpoint_id(container: &Container, name: &str) -> String {
     hex_digest(&["endpoint", &container.id, name])
 }
 

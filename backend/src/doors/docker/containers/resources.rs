@@ -12,11 +12,23 @@ const MIB: i64 = 1 << 20;
 const LEAST_MEMORY_BYTES: i64 = 6 * MIB;
 
 impl Resources {
-    /// The limits; `oom_score_adjust` is not of these.
+    /// The limits of a container to be; `oom_score_adjust` is not of these.
     ///
     /// # Errors
     /// 400 for a value out of range, 501 naming a field that is not there.
     pub fn limits(&self) -> Result<Limits, DockerError> {
+        if self.memory == 0 && self.memory_swap > 0 {
+            let why = "You should always set the Memory limit when using Memoryswap limit, see usage";
+            return Err(DockerError::invalid(why));
+        }
+        self.changed_limits()
+    }
+
+    /// The limits that `update` changes: what is not given stays, so that only given values are seen together.
+    ///
+    /// # Errors
+    /// As [`Self::limits`].
+    pub fn changed_limits(&self) -> Result<Limits, DockerError> {
         self.refuse()?;
         self.check_memory()?;
         self.check_cpu()?;
@@ -112,10 +124,6 @@ impl Resources {
         refuse(
             memory > 0 && swap > 0 && swap < memory,
             "Minimum memoryswap limit should be larger than memory limit, see usage",
-        )?;
-        refuse(
-            memory == 0 && swap > 0,
-            "You should always set the Memory limit when using Memoryswap limit, see usage",
         )?;
         if let Some(swappiness) = self.memory_swappiness.filter(|value| !(-1..=100).contains(value)) {
             let why = format!("Invalid value: {swappiness}, valid memory swappiness range is 0-100");

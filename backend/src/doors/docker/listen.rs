@@ -1,0 +1,117 @@
+//! Connections at the docker socket: who is at the other end, what version they speak, then the router.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use super::error::DockerError;
+use super::router::router;
+use super::version::{self, NEWEST};
+use crate::app::App;
+use crate::auth::{Caller, socket};
+
+/// How long a client may take to send the head of a request.
+const HEAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Answers at the socket until `stop`; then lets go of connections that are between two requests.
+pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToken) {
+    let routes = router(app.clone());
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors, most likely: others must be let go of first.
+                    tracing::warn!(%error, "a connection at the docker socket was not accepted");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        tokio::spawn(connection(app.clone(), routes.clone(), stream, stop.clone()));
+    }
+}
+
+/// One connection.
+async fn connection(app: Arc<App>, routes: Router, stream: UnixStream, stop: CancellationToken) {
+    let caller = recognise(&app, &stream).await;
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (routes, caller) = (routes.clone(), caller.clone());
+        async move { Ok::<_, Infallible>(with_heads(answer(routes, caller, request).await)) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection at the docker socket broke off");
+    }
+}
+
+/// Who is at the other end, or the sentence that they get instead.
+async fn recognise(app: &App, stream: &UnixStream) -> Result<Caller, DockerError> {
+    let peer = stream.peer_cred().map_err(|error| {
+        DockerError::internal(format!("the kernel does not say who is at the other end of the socket: {error}"))
+    })?;
+    match socket::caller(app, peer.uid(), peer.gid()).await {
+        Ok(Some(caller)) => Ok(caller),
+        Ok(None) => Err(DockerError::forbidden(format!(
+            "host user {} may not use this socket: root may, members of the group that the setting docker_group names, \
+             and containers of a team that the socket is mounted into",
+            peer.uid()
+        ))),
+        Err(error) => {
+            tracing::error!(%error, "the accounts could not be asked who is at the docker socket");
+            Err(DockerError::internal("the accounts could not be asked who you are"))
+        }
+    }
+}
+
+/// Routes one request.
+async fn answer(mut routes: Router, caller: Result<Caller, DockerError>, request: Request<Incoming>) -> Response {
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(refused) => return refused.into_response(),
+    };
+    let (version, uri) = match version::normalise(request.method(), request.uri()) {
+        Ok(normal) => normal,
+        Err(refused) => return refused.into_response(),
+    };
+    let mut request = request.map(Body::new);
+    *request.uri_mut() = uri;
+    request.extensions_mut().insert(version);
+    request.extensions_mut().insert(caller);
+    match routes.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// What every answer says of this door.
+fn with_heads(mut response: Response) -> Response {
+    let heads = response.headers_mut();
+    heads.insert("Api-Version", HeaderValue::from_str(&NEWEST.to_string()).unwrap_or(HeaderValue::from_static("")));
+    heads.insert("Docker-Experimental", HeaderValue::from_static("false"));
+    heads.insert("Ostype", HeaderValue::from_static("linux"));
+    heads.insert("Server", HeaderValue::from_static(concat!("Sampan/", env!("CARGO_PKG_VERSION"), " (linux)")));
+    response
+}

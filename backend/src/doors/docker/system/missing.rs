@@ -1,0 +1,32 @@
+//! What is Docker's and is not here: each route says so in a sentence.
+
+use axum::Json as Answer;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use serde_json::json;
+
+use crate::doors::docker::error::DockerError;
+
+/// dockerd's answer outside of a swarm, which clients know.
+pub async fn no_swarm() -> DockerError {
+    DockerError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to \
+         swarm and try again.",
+    )
+}
+
+/// `GET /plugins`: there are none. Spec: Docker Engine API, `PluginList`.
+pub async fn no_plugins() -> impl IntoResponse {
+    Answer(json!([]))
+}
+
+/// `POST /build/prune`: there is no build cache. Spec: Docker Engine API, `BuildPrune`.
+pub async fn no_build_cache() -> impl IntoResponse {
+    Answer(json!({ "CachesDeleted": null, "SpaceReclaimed": 0 }))
+}
+
+/// A path that Docker's API does not have.
+pub async fn page_not_found() -> DockerError {
+    DockerError::not_found("page not found")
+}

@@ -1,0 +1,8 @@
+//! What the instance says of itself, at Docker's door.
+
+pub mod events;
+mod host;
+pub mod info;
+pub mod missing;
+pub mod ping;
+pub mod version;
