@@ -95,6 +95,8 @@ CREATE TABLE layers (
     diff_id TEXT PRIMARY KEY,
     -- Bytes of the tar.
     size INTEGER NOT NULL,
+    -- Bytes on disk, index and side file included.
+    disk_bytes INTEGER NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -109,6 +111,8 @@ CREATE TABLE images (
     diff_ids TEXT NOT NULL,
     -- Uncompressed bytes of all its layers.
     size INTEGER NOT NULL,
+    -- JSON list of ids above 65,535 with a path each: no container with a user namespace can show them.
+    high_ids TEXT NOT NULL DEFAULT '[]',
     created_at INTEGER NOT NULL,
     PRIMARY KEY (team_id, id)
 ) STRICT, WITHOUT ROWID;

@@ -7,12 +7,19 @@
 
 mod clock;
 pub mod containers;
+pub mod content;
+pub mod digest;
 mod engine;
+pub mod erofs;
 pub mod events;
+pub mod gc;
+pub mod images;
 pub mod kind;
+pub mod layers;
 pub mod networks;
 pub mod owner;
 pub mod processes;
+pub mod reference;
 pub mod stats;
 pub mod store;
 pub mod volumes;

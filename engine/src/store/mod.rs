@@ -1,6 +1,7 @@
 //! The engine's rows. Knows only value types: JSON columns are texts here.
 
 pub(crate) mod containers;
+pub(crate) mod images;
 mod open;
 pub(crate) mod volumes;
 

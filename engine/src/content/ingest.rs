@@ -1,0 +1,89 @@
+//! Taking a blob in: hash while it comes, then sync and rename.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::Digest as _;
+use tempfile::NamedTempFile;
+
+use super::{ContentError, ContentStore};
+use crate::digest::Digest;
+
+/// A blob on its way in. Dropped without [`Ingest::commit`] it leaves nothing.
+#[derive(Debug)]
+pub struct Ingest {
+    store: ContentStore,
+    file: NamedTempFile,
+    hasher: sha2::Sha256,
+    size: u64,
+}
+
+impl ContentStore {
+    /// Begins a blob.
+    ///
+    /// # Errors
+    /// [`ContentError::Io`] when there is no room for a file.
+    pub fn begin(&self) -> Result<Ingest, ContentError> {
+        let path = self.temporary();
+        let file = NamedTempFile::new_in(&path).map_err(|source| ContentError::Io { act: "write in", path, source })?;
+        Ok(Ingest { store: self.clone(), file, hasher: sha2::Sha256::new(), size: 0 })
+    }
+
+    /// Stores bytes that are in memory already; a blob that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`ContentError::Io`] when it cannot be written.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, ContentError> {
+        let digest = Digest::of(bytes);
+        if !self.contains(&digest) {
+            let mut ingest = self.begin()?;
+            ingest.write(bytes)?;
+            ingest.commit(&digest, None)?;
+        }
+        Ok(digest)
+    }
+}
+
+impl Ingest {
+    /// The next bytes.
+    ///
+    /// # Errors
+    /// [`ContentError::Io`] when they cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), ContentError> {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|source| self.io("write", source))
+    }
+
+    /// Checks digest and size, syncs, and makes the blob visible under its digest.
+    ///
+    /// # Errors
+    /// [`ContentError::WrongDigest`] or [`ContentError::WrongSize`] when the bytes are not the promised ones.
+    pub fn commit(self, expected: &Digest, size: Option<u64>) -> Result<(), ContentError> {
+        let Self { store, file, hasher, size: found } = self;
+        if let Some(expected_size) = size.filter(|size| *size != found) {
+            return Err(ContentError::WrongSize { digest: *expected, expected: expected_size, found });
+        }
+        let digest = Digest::finish(hasher);
+        if digest != *expected {
+            return Err(ContentError::WrongDigest { expected: *expected, found: digest });
+        }
+        let path = store.path(expected);
+        let io = |act, path: &Path| {
+            let path = path.to_owned();
+            move |source| ContentError::Io { act, path, source }
+        };
+        file.as_file().sync_all().map_err(io("sync", file.path()))?;
+        file.persist(&path).map_err(|error| io("name", &path)(error.error))?;
+        sync_folder(&store.root).map_err(io("sync", &store.root))
+    }
+
+    fn io(&self, act: &'static str, source: io::Error) -> ContentError {
+        ContentError::Io { act, path: PathBuf::from(self.file.path()), source }
+    }
+}
+
+/// A rename survives a power loss only when its folder was synced too.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}

@@ -1,0 +1,109 @@
+//! The act: what the mark found is renamed away while nobody else works on the stores, and removed afterwards.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+
+use super::{Doomed, Leases, Present, SweepError, mark};
+use crate::content::{ContentError, ContentStore};
+use crate::digest::Digest;
+use crate::layers::{LayerError, LayerStore};
+use crate::store::images;
+
+/// A blob younger than this may belong to work that has not taken its lease yet.
+const BLOB_GRACE: Duration = Duration::from_secs(600);
+
+/// What a sweep did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// What went.
+    pub doomed: Doomed,
+    /// Plain folders still to be removed by the spawner, since they are root's; relative to the data root.
+    pub folders: Vec<PathBuf>,
+}
+
+/// Removes what nobody needs. Everything else may go on meanwhile, but for the short moment of the decision.
+///
+/// # Errors
+/// [`SweepError`]; what went until then is gone, and the next sweep goes on.
+pub async fn sweep(
+    pool: &SqlitePool,
+    content: &ContentStore,
+    layers: &LayerStore,
+    leases: &Leases,
+) -> Result<Swept, SweepError> {
+    let gate = leases.alone().await;
+    let mut connection = pool.acquire().await?;
+    let mut rows = Vec::new();
+    for (id, diff_ids) in images::marks(&mut connection).await? {
+        let read = id.parse::<Digest>().ok().zip(serde_json::from_str::<Vec<Digest>>(&diff_ids).ok());
+        rows.push(read.ok_or(SweepError::Damaged { id })?);
+    }
+    let held = leases.held();
+    let (content, layers) = (content.clone(), layers.clone());
+    let moved = tokio::task::spawn_blocking(move || {
+        let doomed = mark(&rows, &held, &present(&content, &layers)?);
+        let trash = move_away(&doomed, &content, &layers)?;
+        Ok::<_, SweepError>((doomed, trash))
+    });
+    let (doomed, trash) = moved.await.map_err(|error| LayerError::io("sweep", "layers")(io::Error::other(error)))??;
+    for diff_id in &doomed.layers {
+        images::delete_layer(&mut connection, &diff_id.to_string()).await?;
+    }
+    drop(connection);
+    drop(gate);
+    let removed = tokio::task::spawn_blocking(move || trash.close()).await;
+    removed
+        .map_err(io::Error::other)
+        .and_then(|closed| closed)
+        .map_err(LayerError::io("remove swept layers in", "layers/tmp"))?;
+    let folders = doomed.folders.iter().map(|chain_id| Path::new("layers/folders").join(chain_id.hex())).collect();
+    Ok(Swept { doomed, folders })
+}
+
+fn present(content: &ContentStore, layers: &LayerStore) -> Result<Present, SweepError> {
+    let root = layers.layers();
+    Ok(Present {
+        layers: names(&root, |_| true)?,
+        merged: names(&root.join("merged"), |_| true)?,
+        folders: names(&root.join("folders"), |_| true)?,
+        blobs: names(content.root(), |entry| {
+            let age = entry.metadata().and_then(|meta| meta.modified()).map(|at| at.elapsed().unwrap_or_default());
+            age.is_ok_and(|age| age >= BLOB_GRACE)
+        })?,
+    })
+}
+
+/// Entries of a folder whose names are digests.
+fn names(folder: &Path, wanted: impl Fn(&std::fs::DirEntry) -> bool) -> Result<BTreeSet<Digest>, SweepError> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).map_err(LayerError::io("list", folder))? {
+        let entry = entry.map_err(LayerError::io("list", folder))?;
+        if let Some(digest) = entry.file_name().to_str().and_then(Digest::from_hex).filter(|_| wanted(&entry)) {
+            found.insert(digest);
+        }
+    }
+    Ok(found)
+}
+
+/// Renames what is doomed into a folder that goes when it is dropped.
+fn move_away(doomed: &Doomed, content: &ContentStore, layers: &LayerStore) -> Result<tempfile::TempDir, SweepError> {
+    let trash = layers.temporary_folder()?;
+    let away = |from: PathBuf, name: String| {
+        std::fs::rename(&from, trash.path().join(name)).map_err(LayerError::io("move away", from))
+    };
+    for chain_id in &doomed.merged {
+        away(layers.merged_path(chain_id), format!("merged-{}", chain_id.hex()))?;
+    }
+    for diff_id in &doomed.layers {
+        away(layers.folder(diff_id), diff_id.hex())?;
+    }
+    for digest in &doomed.blobs {
+        let path = content.path(digest);
+        std::fs::remove_file(&path).map_err(|source| ContentError::Io { act: "remove", path, source })?;
+    }
+    Ok(trash)
+}

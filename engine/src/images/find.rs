@@ -1,0 +1,85 @@
+//! Which image a person means, and all of them.
+
+use super::{Image, ImageError, Images};
+use crate::digest::Digest;
+use crate::owner::Owner;
+use crate::reference::ImageReference;
+use crate::store::images::{self, ImageRow};
+
+impl Images {
+    /// All images of a team, newest first.
+    ///
+    /// # Errors
+    /// [`ImageError::Store`].
+    pub async fn list(&self, owner: &Owner) -> Result<Vec<Image>, ImageError> {
+        let rows = images::list(&self.shared.pool, owner.team_id).await?;
+        let mut tags = self.tags_by_image(owner).await?;
+        let named = |row: ImageRow| {
+            let tags = take(&mut tags, &row.id);
+            Image::from_row(row, tags)
+        };
+        rows.into_iter().map(named).collect()
+    }
+
+    /// The image that a name, an id, a short id or `sha256:…` stands for. A name is tried first, as Docker does.
+    ///
+    /// # Errors
+    /// [`ImageError::NotFound`], [`ImageError::Ambiguous`] for a short id of several images.
+    pub async fn find(&self, owner: &Owner, name: &str) -> Result<Image, ImageError> {
+        Ok(self.find_by(owner, name).await?.0)
+    }
+
+    /// The image, and the reference by which it was found; none when it was by id.
+    pub(super) async fn find_by(
+        &self,
+        owner: &Owner,
+        name: &str,
+    ) -> Result<(Image, Option<ImageReference>), ImageError> {
+        let reference = name.parse::<ImageReference>().ok();
+        let by_name = match &reference {
+            Some(reference) => images::by_reference(&self.shared.pool, owner.team_id, &reference.to_string()).await?,
+            None => None,
+        };
+        if let Some(row) = by_name {
+            return Ok((self.with_tags(owner, row).await?, reference));
+        }
+        let shown = || reference.as_ref().map_or_else(|| name.chars().take(300).collect(), ImageReference::familiar);
+        let digits = name.strip_prefix("sha256:").unwrap_or(name);
+        if digits.is_empty()
+            || digits.len() > 64
+            || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+        {
+            return Err(ImageError::NotFound { name: shown() });
+        }
+        let mut rows = images::by_id_prefix(&self.shared.pool, owner.team_id, &format!("sha256:{digits}")).await?;
+        match (rows.pop(), rows.pop()) {
+            (Some(row), None) => Ok((self.with_tags(owner, row).await?, None)),
+            (Some(_), Some(_)) => Err(ImageError::Ambiguous { prefix: name.to_owned() }),
+            (None, _) => Err(ImageError::NotFound { name: shown() }),
+        }
+    }
+
+    /// The image of an exact id.
+    ///
+    /// # Errors
+    /// [`ImageError::NotFound`].
+    pub async fn get(&self, owner: &Owner, id: &Digest) -> Result<Image, ImageError> {
+        self.find(owner, &id.to_string()).await
+    }
+
+    async fn with_tags(&self, owner: &Owner, row: ImageRow) -> Result<Image, ImageError> {
+        let mut tags = self.tags_by_image(owner).await?;
+        let tags = take(&mut tags, &row.id);
+        Image::from_row(row, tags)
+    }
+
+    async fn tags_by_image(&self, owner: &Owner) -> Result<Vec<(String, ImageReference)>, ImageError> {
+        let mut connection = self.shared.pool.acquire().await?;
+        let rows = images::tags(&mut connection, owner.team_id).await?;
+        rows.into_iter().map(|row| Ok((row.image_id, row.reference.parse()?))).collect()
+    }
+}
+
+fn take(tags: &mut Vec<(String, ImageReference)>, id: &str) -> Vec<ImageReference> {
+    tags.extract_if(.., |(image, _)| image == id).map(|(_, reference)| reference).collect()
+}

@@ -1,0 +1,139 @@
+//! The handle of all images, and one image.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sampan_runtime::sandbox::Root;
+use sqlx::SqlitePool;
+
+use super::{ImageConfiguration, ImageError};
+use crate::content::ContentStore;
+use crate::digest::Digest;
+use crate::gc::{Leases, SweepError, Swept};
+use crate::layers::{HighId, LayerError, LayerStore};
+use crate::reference::ImageReference;
+use crate::store::images::ImageRow;
+
+/// How containers get their read-only root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageBackend {
+    /// One mounted EROFS index over the layers' tars: kernel 6.12 or later, data root not on overlayfs.
+    Erofs,
+    /// Plain folders, unpacked by the spawner's helper: everywhere else.
+    Folders,
+}
+
+/// All images of one data root. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Images {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub pool: SqlitePool,
+    pub content: ContentStore,
+    pub layers: LayerStore,
+    pub leases: Leases,
+    pub backend: StorageBackend,
+}
+
+/// One image of a team.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// Digest of its configuration.
+    pub id: Digest,
+    /// The configuration, read.
+    pub configuration: ImageConfiguration,
+    /// The configuration as it came.
+    pub raw: String,
+    /// Its layers, bottom to top.
+    pub diff_ids: Vec<Digest>,
+    /// Uncompressed bytes of all its layers.
+    pub size: u64,
+    /// Ids in its files that no container with a user namespace can show, each with a path.
+    pub high_ids: Vec<HighId>,
+    /// When the team got it: nanoseconds since 1970.
+    pub created_at: i64,
+    /// The team's names for it, sorted.
+    pub tags: Vec<ImageReference>,
+}
+
+impl Images {
+    /// Opens the stores beneath a data root and removes what an interrupted load left.
+    ///
+    /// # Errors
+    /// [`ImageError`] when its folders cannot be made.
+    pub fn open(data_root: &Path, pool: SqlitePool, backend: StorageBackend) -> Result<Self, ImageError> {
+        let content = ContentStore::open(data_root)?;
+        let layers = LayerStore::open(data_root).map_err(|source| ImageError::Root { source })?;
+        Ok(Self { shared: Arc::new(Shared { pool, content, layers, leases: Leases::new(), backend }) })
+    }
+
+    /// How containers get their root.
+    pub fn backend(&self) -> StorageBackend {
+        self.shared.backend
+    }
+
+    /// The read-only root for containers of an image; makes what this backend lacks.
+    ///
+    /// # Errors
+    /// [`ImageError::Root`] when a layer is missing or damaged.
+    pub async fn root(&self, image: &Image) -> Result<Root, ImageError> {
+        let (layers, diff_ids) = (self.shared.layers.clone(), image.diff_ids.clone());
+        let made = match self.shared.backend {
+            StorageBackend::Erofs => tokio::task::spawn_blocking(move || layers.erofs_root(&diff_ids)).await,
+            StorageBackend::Folders => {
+                let reason = "plain folders are not made yet; the data root needs kernel 6.12".to_owned();
+                Ok(Err(LayerError::Unsupported { path: image.shown(), reason }))
+            }
+        };
+        made.map_err(joining)?.map_err(|source| ImageError::Root { source })
+    }
+
+    /// Removes layers, indexes and blobs that no image of any team needs and no work in progress holds.
+    ///
+    /// # Errors
+    /// [`SweepError`].
+    pub async fn sweep(&self) -> Result<Swept, SweepError> {
+        let Shared { pool, content, layers, leases, .. } = &*self.shared;
+        crate::gc::sweep(pool, content, layers, leases).await
+    }
+
+    /// The same, after the answer.
+    pub(super) fn sweep_later(&self) {
+        let images = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = images.sweep().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot sweep the image store");
+            }
+        });
+    }
+}
+
+/// A task on the blocking pool that panicked.
+pub(super) fn joining(error: tokio::task::JoinError) -> ImageError {
+    ImageError::Read { source: std::io::Error::other(error) }
+}
+
+impl Image {
+    /// Reads a row and the names that belong to it.
+    pub(super) fn from_row(row: ImageRow, tags: Vec<ImageReference>) -> Result<Self, ImageError> {
+        let damaged = |reason: String| ImageError::Damaged { id: row.id.clone(), reason };
+        Ok(Self {
+            id: row.id.parse().map_err(|error| damaged(format!("{error}")))?,
+            configuration: ImageConfiguration::parse(row.config.as_bytes())?,
+            diff_ids: serde_json::from_str(&row.diff_ids).map_err(|error| damaged(error.to_string()))?,
+            size: u64::try_from(row.size).unwrap_or_default(),
+            high_ids: serde_json::from_str(&row.high_ids).map_err(|error| damaged(error.to_string()))?,
+            created_at: row.created_at,
+            raw: row.config,
+            tags,
+        })
+    }
+
+    /// `nginx:1.29`, or the short id of an image without a name.
+    pub fn shown(&self) -> String {
+        self.tags.first().map_or_else(|| self.id.short(), ImageReference::familiar)
+    }
+}

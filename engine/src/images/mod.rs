@@ -1,0 +1,24 @@
+//! Images: taken in from archives, named by tags, listed, removed. All of it per team; layers and blobs are shared
+//! beneath, and who does not have the image cannot tell whether they are there.
+
+mod config;
+mod error;
+mod find;
+mod handle;
+mod history;
+mod prune;
+mod remove;
+mod tag;
+mod usage;
+
+pub use config::{CONFIG_BYTES, HealthCheck, HistoryEntry, ImageConfiguration, ProcessConfiguration, RootFs};
+pub use error::ImageError;
+pub use handle::{Image, Images, StorageBackend};
+pub use history::HistoryLine;
+pub use prune::{PruneFilter, Pruned};
+pub use remove::Removed;
+pub use tag::Tagged;
+pub use usage::{ImageUsage, Usage};
+
+/// Most layers of one image: each is a device of its merged index. Docker's own limit is 125.
+pub const LAYERS_MAX: usize = 127;
