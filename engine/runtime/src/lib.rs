@@ -18,6 +18,7 @@ pub mod run;
 pub mod sandbox;
 pub mod seccomp;
 pub mod space;
+pub mod spawner;
 pub mod spec;
 pub mod sys;
 pub mod terminal;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use sampan_runtime::keeper;
+use sampan_runtime::{keeper, spawner};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let done = match face.to_str() {
         Some("run") => return ExitCode::from(sampan_runtime::run::run(words)),
         Some("init") => return sampan_runtime::init::reaper(words.map(|word| word.to_string_lossy().into_owned())),
+        Some("spawner") => spawner(words),
         Some("keeper") => keeper(words),
         _ => Err(format!("no face named {face:?}; it has keeper, spawner, monitor and run").into()),
     };
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
 
 fn keeper(words: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
     Ok(keeper::run(keeper::Arguments::parse(words)?)?)
+}
+
+fn spawner(words: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
+    Ok(spawner::run(spawner::Arguments::parse(words)?)?)
 }
 
 /// An error with all its causes, once.

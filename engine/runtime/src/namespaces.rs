@@ -88,7 +88,20 @@ pub struct Birth<'fd> {
 /// # Errors
 /// What the helper could not do.
 pub fn birth(
+    how: Birth<'_>,
+    join: impl FnOnce() -> Result<(), Refusal>,
+    body: impl FnOnce(Connection),
+) -> Result<Newborn, Refusal> {
+    birth_with(how, NEW_MOUNT, join, body)
+}
+
+/// As [`birth`], with `new` instead of a mount namespace of its own (0: `join` enters one).
+///
+/// # Errors
+/// What the helper could not do.
+pub fn birth_with(
     birth: Birth<'_>,
+    new: u64,
     join: impl FnOnce() -> Result<(), Refusal>,
     body: impl FnOnce(Connection),
 ) -> Result<Newborn, Refusal> {
@@ -97,7 +110,7 @@ pub fn birth(
     match clone3(flags, birth.cgroup).doing(|| "make a process".to_owned())? {
         Cloned::Child => {
             drop(ours);
-            match join().and_then(|()| helper(birth.nest, &theirs)) {
+            match join().and_then(|()| helper(birth.nest, new, &theirs)) {
                 Ok(false) => exit_now(0),
                 Ok(true) => {
                     body(theirs);
@@ -133,7 +146,7 @@ fn wait_for_birth(connection: Connection) -> Result<Newborn, Refusal> {
 
 /// In the helper; answers true in its child. The child waits on a pipe until its birth was told, so that the first
 /// word on the socket is always the helper's.
-fn helper(nest: Nest<'_>, connection: &Connection) -> Result<bool, Refusal> {
+fn helper(nest: Nest<'_>, new: u64, connection: &Connection) -> Result<bool, Refusal> {
     let doing = |what: &'static str| move || format!("join the {what} namespace");
     if let Some(user) = nest.user {
         enter(user, LinkNameSpaceType::User).doing(doing("user"))?;
@@ -141,15 +154,15 @@ fn helper(nest: Nest<'_>, connection: &Connection) -> Result<bool, Refusal> {
     if let Some(network) = nest.network {
         enter(network, LinkNameSpaceType::Network).doing(doing("network"))?;
     }
-    let mut flags = NEW_MOUNT | SAME_PARENT;
-    for (from, kind, new, name) in [
+    let mut flags = new | SAME_PARENT;
+    for (from, kind, flag, name) in [
         (nest.pid, LinkNameSpaceType::ProcessID, NEW_PID, "pid"),
         (nest.ipc, LinkNameSpaceType::InterProcessCommunication, NEW_IPC, "ipc"),
         (nest.uts, LinkNameSpaceType::HostNameAndNISDomainName, NEW_UTS, "uts"),
         (nest.cgroup, LinkNameSpaceType::ControlGroup, NEW_CGROUP, "cgroup"),
     ] {
         match from {
-            From::New => flags |= new,
+            From::New => flags |= flag,
             From::Here => {}
             From::Existing(namespace) => enter(namespace, kind).doing(doing(name))?,
         }

@@ -78,7 +78,7 @@ pub struct Team {
 pub const RANGE: u32 = 65_536;
 
 /// The read-only lower part of a root. Paths are relative to the data root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "backend", rename_all = "kebab-case")]
 pub enum Root {
     /// One merged EROFS index whose devices are the layers' tars, bottom to top.

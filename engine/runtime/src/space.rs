@@ -25,6 +25,11 @@ pub const ROOT: &str = "/root";
 /// Where layers are attached by name on kernels that cannot take them by descriptor.
 pub const LAYERS: &str = "/layers";
 
+/// Where the data root is, for the spawner.
+pub const DATA: &str = "/data";
+/// Where the state root is, for the spawner.
+pub const STATE: &str = "/state";
+
 /// Both sides.
 #[derive(Debug)]
 pub struct Space {

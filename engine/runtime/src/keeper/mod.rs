@@ -6,7 +6,7 @@
 //! starts new ones (children born by them would have the wrong parent), and monitors come back by themselves.
 
 mod answer;
-mod arguments;
+pub(crate) mod arguments;
 mod children;
 mod clients;
 mod helpers;

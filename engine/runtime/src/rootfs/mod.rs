@@ -3,6 +3,8 @@
 pub mod attach;
 pub mod copy_up;
 pub mod devices;
+pub mod layers;
 pub mod masked_paths;
+pub mod overlay;
 pub mod remove;
 pub mod resolve;

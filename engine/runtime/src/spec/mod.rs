@@ -5,5 +5,6 @@ mod plan;
 mod process;
 
 pub use mounts::{Furnished, Furniture, Placement, Shown, Source};
+pub(crate) use plan::check_process;
 pub use plan::{Joined, Plan, Whose};
 pub use process::{Orders, Program};

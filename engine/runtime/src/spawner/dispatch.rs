@@ -1,0 +1,234 @@
+//! What spawner does at each request.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::files::{self, check_team};
+use super::running::Running;
+use super::server::Spawner;
+use super::{folders, usage};
+use crate::cgroups::{Cgroup, CgroupError};
+use crate::failure::{Doing, refusal};
+use crate::rootfs::resolve;
+use crate::sandbox::{Sandbox, Team};
+use crate::wire::spawner::{Answer, Request};
+use crate::wire::{Refusal, RefusalKind, VERSION, net};
+
+impl Spawner {
+    /// Answers one request; descriptors go with the answer.
+    pub(super) fn answer(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> (Answer, Vec<OwnedFd>) {
+        let answered = match request {
+            Request::Exec { id, exec, process, stdin } => {
+                return match self.exec(&id, &exec, *process, stdin) {
+                    Ok((pid, streams)) => (Answer::ExecStarted { pid }, streams),
+                    Err(refusal) => (Answer::Refused(refusal), Vec::new()),
+                };
+            }
+            Request::Hello { .. } => Ok(Answer::Welcome { version: VERSION, features: self.features.clone() }),
+            Request::Start { id } => self.start(&id).map(Answer::Started),
+            Request::Usage { target } => self.usage(&target),
+            Request::Processes { id } => self.processes(&id),
+            other => self.plain(other, descriptors).map(|()| Answer::Done),
+        };
+        (answered.unwrap_or_else(Answer::Refused), Vec::new())
+    }
+
+    fn plain(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Result<(), Refusal> {
+        match request {
+            Request::EnsureTeam { team } => self.ensure_team(&team),
+            Request::RemoveTeam { team } => self.remove_team(&team),
+            Request::Create { id } => self.create(&id),
+            Request::Signal { id, signal, all } => self.signal(&id, signal, all),
+            Request::SignalExec { id, exec, signal } => self.signal_exec(&id, &exec, signal),
+            Request::Pause { id } => self.cgroup_of(&id)?.freeze().map_err(explain),
+            Request::Unpause { id } => self.cgroup_of(&id)?.thaw().map_err(explain),
+            Request::Update { id, resources } => self.cgroup_of(&id)?.update(&resources).map_err(explain),
+            Request::Release { id } => self.release(&id),
+            Request::Remove { id } => self.remove(&id),
+            Request::CreateVolume { id } => folders::make_volume(self.data.as_fd(), &id),
+            Request::RemoveVolume { id } => folders::remove_volume(self.data.as_fd(), &id),
+            Request::RemoveLayer { target } => {
+                self.layers.tidy();
+                folders::remove_unpacked(self.data.as_fd(), &target)
+            }
+            Request::Unpack { .. } => {
+                drop(descriptors);
+                Err(refusal(RefusalKind::Unsupported, "unpacking layers into plain folders is not there yet"))
+            }
+            Request::Hello { .. }
+            | Request::Start { .. }
+            | Request::Exec { .. }
+            | Request::Usage { .. }
+            | Request::Processes { .. } => Err(refusal(RefusalKind::Internal, "spawner lost its way in a request")),
+        }
+    }
+
+    /// The container's record, found again from keeper when it is not known; none when it does not run.
+    pub(super) fn running(&mut self, id: &str) -> Result<Option<&mut Running>, Refusal> {
+        files::check_id(id)?;
+        if !self.running.contains_key(id)
+            && let Some(pidfd) = self.peers.kept(id, "pidfd")?.into_iter().next()
+            && let Ok(running) = Running::found(pidfd)
+        {
+            self.running.insert(id.to_owned(), running);
+        }
+        Ok(self.running.get_mut(id))
+    }
+
+    /// The record of a container whose main process lives.
+    pub(super) fn alive(&mut self, id: &str) -> Result<&mut Running, Refusal> {
+        match self.running(id)? {
+            Some(running) if running.is_alive() => Ok(running),
+            _ => Err(refusal(RefusalKind::Conflict, format!("container {id} is not running"))),
+        }
+    }
+
+    /// `containers/`.
+    pub(super) fn containers(&self) -> Result<OwnedFd, Refusal> {
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY;
+        resolve::beneath(self.data.as_fd(), std::path::Path::new("containers"), flags)
+            .doing(|| "open the containers".to_owned())
+    }
+
+    pub(super) fn team_cgroup(&mut self, team: &Team) -> Result<Cgroup, Refusal> {
+        check_team(team)?;
+        self.parent.child(&team.key).map_err(explain)
+    }
+
+    fn ensure_team(&mut self, team: &Team) -> Result<(), Refusal> {
+        self.team_cgroup(team).map(drop)
+    }
+
+    fn remove_team(&mut self, team: &Team) -> Result<(), Refusal> {
+        self.sweep();
+        let cgroup = self.team_cgroup(team)?;
+        if !cgroup.processes().map_err(explain)?.is_empty() {
+            return Err(refusal(RefusalKind::Conflict, format!("team {} has processes", team.key)));
+        }
+        self.layers.forget_team(team.base_id);
+        cgroup.remove().map_err(explain)
+    }
+
+    /// The cgroup of a container that runs.
+    fn cgroup_of(&mut self, id: &str) -> Result<Cgroup, Refusal> {
+        self.alive(id)?;
+        let sandbox = files::read(self.data.as_fd(), id)?.sandbox;
+        self.team_cgroup(&sandbox.team)?.child(id).map_err(explain)
+    }
+
+    fn signal(&mut self, id: &str, signal: i32, all: bool) -> Result<(), Refusal> {
+        let signalled = send_signal(self.alive(id)?.pidfd.as_fd(), signal);
+        if all {
+            let cgroup = self.cgroup_of(id)?;
+            if signal == libc::SIGKILL {
+                return cgroup.kill_all().map_err(explain);
+            }
+            for pid in cgroup.processes().map_err(explain)? {
+                signal_number(pid, signal)?;
+            }
+        }
+        signalled
+    }
+
+    fn processes(&mut self, id: &str) -> Result<Answer, Refusal> {
+        Ok(Answer::Pids { pids: self.cgroup_of(id)?.processes().map_err(explain)? })
+    }
+
+    fn usage(&mut self, target: &std::path::Path) -> Result<Answer, Refusal> {
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY;
+        let doing = || format!("look at {}", target.display());
+        match resolve::beneath(self.data.as_fd(), target, flags) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(refusal(RefusalKind::NotFound, format!("{} is not there", target.display())))
+            }
+            folder => {
+                let (bytes, files) = usage::of(folder.doing(doing)?.as_fd()).doing(doing)?;
+                Ok(Answer::Usage { bytes, files })
+            }
+        }
+    }
+
+    /// After the end: lets go of everything but the writable layer.
+    fn release(&mut self, id: &str) -> Result<(), Refusal> {
+        if self.running(id)?.is_some_and(|running| running.is_alive()) {
+            return Err(refusal(RefusalKind::Conflict, format!("container {id} runs")));
+        }
+        self.running.remove(id);
+        let sandbox = files::read(self.data.as_fd(), id)?.sandbox;
+        self.let_go(&sandbox);
+        if let Some(cgroup) = self.existing_cgroup(&sandbox)? {
+            self.garbage.push(cgroup);
+        }
+        Ok(())
+    }
+
+    fn existing_cgroup(&mut self, sandbox: &Sandbox) -> Result<Option<Cgroup>, Refusal> {
+        let path = format!("{}/{}/{}", self.parent.path(), sandbox.team.key, sandbox.id);
+        Cgroup::open(self.parent.layout(), &path).map_err(explain)
+    }
+
+    /// Lets go of kept namespaces and of the address; goes on after an error.
+    pub(super) fn let_go(&mut self, sandbox: &Sandbox) {
+        let id = &sandbox.id;
+        self.kept.remove(id);
+        let mut done = vec![
+            self.peers.drop_kept(id, "userns"),
+            self.peers.drop_kept(id, "netns"),
+            self.peers.drop_kept(id, "pidfd"),
+        ];
+        if sandbox.network == crate::sandbox::NetworkMode::Bridge {
+            done.push(self.peers.net(&net::Request::Detach { id: id.clone() }, &[]).map(drop));
+        }
+        for refusal in done.into_iter().filter_map(Result::err) {
+            if refusal.kind != RefusalKind::NotFound {
+                eprintln!("spawner: while letting go of container {id}: {refusal}");
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &str) -> Result<(), Refusal> {
+        self.release(id)?;
+        self.sweep();
+        let folder = files::folder(self.data.as_fd(), id)?;
+        folders::remove_layer(folder.as_fd())
+    }
+
+    /// What could be torn down later: empty cgroups, images nobody uses.
+    pub(super) fn sweep(&mut self) {
+        for cgroup in std::mem::take(&mut self.garbage) {
+            let gone = cgroup.kill_all().and_then(|()| cgroup.remove());
+            if let Err(error) = gone {
+                eprintln!("spawner: {error}: {:?}", std::error::Error::source(&error));
+            }
+        }
+        self.layers.tidy();
+    }
+}
+
+/// Sends a signal by number.
+pub(super) fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Refusal> {
+    let Some(known) = named(signal) else {
+        return Err(refusal(RefusalKind::Invalid, format!("{signal} is not the number of a signal")));
+    };
+    match pidfd_send_signal(pidfd, known) {
+        Err(rustix::io::Errno::SRCH) => Err(refusal(RefusalKind::Conflict, "the process has ended")),
+        answer => answer.doing(|| format!("send signal {signal}")),
+    }
+}
+
+fn signal_number(pid: i32, signal: i32) -> Result<(), Refusal> {
+    let Some((pid, known)) = rustix::process::Pid::from_raw(pid).zip(named(signal)) else { return Ok(()) };
+    match rustix::process::kill_process(pid, known) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).doing(|| format!("send signal {signal}")),
+    }
+}
+
+fn named(signal: i32) -> Option<Signal> {
+    Signal::from_named_raw(signal)
+}
+
+fn explain(error: CgroupError) -> Refusal {
+    refusal(error.kind(), error.to_string())
+}

@@ -1,0 +1,130 @@
+//! The other processes that spawner asks: keeper, net, the teams' monitors. Each question waits for its answer.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Doing, refusal};
+use crate::sandbox::Team;
+use crate::space;
+use crate::wire::socket::Connection;
+use crate::wire::{Refusal, RefusalKind, VERSION, keeper, monitor, net};
+
+/// Connections to the others.
+#[derive(Debug)]
+pub(super) struct Peers {
+    keeper: Connection,
+    monitors: HashMap<String, Connection>,
+    net: Option<Connection>,
+}
+
+impl Peers {
+    /// Says hello to keeper over the connection that it left to us.
+    pub fn new(keeper: OwnedFd) -> Result<Self, Refusal> {
+        let mut peers = Self { keeper: keeper.into(), monitors: HashMap::new(), net: None };
+        peers.keeper(&keeper::Request::Hello { version: VERSION, role: keeper::Role::Spawner }, &[])?;
+        Ok(peers)
+    }
+
+    /// Keeper's end of the connection, to see when it goes.
+    pub fn keeper_descriptor(&self) -> BorrowedFd<'_> {
+        self.keeper.as_fd()
+    }
+
+    /// One question to keeper.
+    pub fn keeper(
+        &mut self,
+        request: &keeper::Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(keeper::Answer, Vec<OwnedFd>), Refusal> {
+        match ask(&self.keeper, request, descriptors).doing(|| "ask keeper".to_owned())? {
+            (keeper::Answer::Refused(refusal), _) => Err(refusal),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Keeps descriptors of a container.
+    pub fn keep(&mut self, id: &str, what: &str, descriptors: &[BorrowedFd<'_>]) -> Result<(), Refusal> {
+        self.keeper(&keeper::Request::Put { name: format!("container/{id}/{what}") }, descriptors).map(drop)
+    }
+
+    /// What is kept of a container, if anything.
+    pub fn kept(&mut self, id: &str, what: &str) -> Result<Vec<OwnedFd>, Refusal> {
+        match self.keeper(&keeper::Request::Get { name: format!("container/{id}/{what}") }, &[]) {
+            Ok((_, descriptors)) => Ok(descriptors),
+            Err(refusal) if refusal.kind == RefusalKind::NotFound => Ok(Vec::new()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Lets keeper let go of what is kept of a container under names that start so.
+    pub fn drop_kept(&mut self, id: &str, what: &str) -> Result<(), Refusal> {
+        self.keeper(&keeper::Request::Drop { prefix: format!("container/{id}/{what}") }, &[]).map(drop)
+    }
+
+    /// One question to a team's monitor, which is started if need be.
+    pub fn monitor(
+        &mut self,
+        team: &Team,
+        request: &monitor::Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), Refusal> {
+        if let Some(connection) = self.monitors.get(&team.key) {
+            match ask(connection, request, descriptors) {
+                Ok((monitor::Answer::Refused(refusal), _)) => return Err(refusal),
+                Ok(_) => return Ok(()),
+                // It was started anew since.
+                Err(_) => drop(self.monitors.remove(&team.key)),
+            }
+        }
+        self.keeper(&keeper::Request::EnsureMonitor { team: team.clone() }, &[])?;
+        let path = Path::new(space::STATE).join("monitor").join(format!("{}.sock", team.key));
+        let doing = || format!("ask the monitor of team {}", team.key);
+        let connection = Connection::connect(&path).doing(doing)?;
+        let hello = monitor::Request::Hello { version: VERSION };
+        let _: (monitor::Answer, _) = ask(&connection, &hello, &[]).doing(doing)?;
+        let answer = ask(&connection, request, descriptors).doing(doing)?;
+        self.monitors.insert(team.key.clone(), connection);
+        match answer {
+            (monitor::Answer::Refused(refusal), _) => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
+    /// One question to net.
+    pub fn net(&mut self, request: &net::Request, descriptors: &[BorrowedFd<'_>]) -> Result<net::Answer, Refusal> {
+        if let Some(connection) = &self.net {
+            match ask(connection, request, descriptors) {
+                Ok((net::Answer::Refused(refusal), _)) => return Err(refusal),
+                Ok((answer, _)) => return Ok(answer),
+                Err(_) => self.net = None,
+            }
+        }
+        let doing = || "ask the network process (net)".to_owned();
+        let connection = Connection::connect(&Path::new(space::STATE).join("net.sock")).doing(doing)?;
+        let _: (net::Answer, _) = ask(&connection, &net::Request::Hello { version: VERSION }, &[]).doing(doing)?;
+        let answer = ask(&connection, request, descriptors).doing(doing)?;
+        self.net = Some(connection);
+        match answer {
+            (net::Answer::Refused(refusal), _) => Err(refusal),
+            (answer, _) => Ok(answer),
+        }
+    }
+}
+
+fn ask<A: DeserializeOwned>(
+    connection: &Connection,
+    request: &impl Serialize,
+    descriptors: &[BorrowedFd<'_>],
+) -> std::io::Result<(A, Vec<OwnedFd>)> {
+    connection.send(request, descriptors)?;
+    connection.receive()?.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+}
+
+/// What another process answered that makes no sense here.
+pub(super) fn strange(who: &str) -> Refusal {
+    refusal(RefusalKind::Internal, format!("{who} gave an answer that does not fit the question"))
+}

@@ -1,0 +1,170 @@
+//! The loop: one connection after the other, one request after the other.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Gid, Mode, OFlags, Uid, chown};
+use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
+
+use super::arguments::Arguments;
+use super::features;
+use super::peers::Peers;
+use super::running::{Kept, Running};
+use super::stdio::borrow;
+use crate::cgroups::{Cgroup, Layout};
+use crate::failure::{Doing, refusal};
+use crate::rootfs::layers::Layers;
+use crate::seccomp;
+use crate::space::{self, Space};
+use crate::sys::descriptors;
+use crate::wire::socket::{Connection, Listener};
+use crate::wire::spawner::{Answer, Features, Request};
+use crate::wire::{Refusal, RefusalKind};
+
+/// How long the loop rests before it tears down what is left.
+const REST: Duration = Duration::from_millis(20);
+
+/// Everything that spawner holds.
+#[derive(Debug)]
+pub(super) struct Spawner {
+    pub arguments: Arguments,
+    pub space: Space,
+    /// The data root.
+    pub data: OwnedFd,
+    /// Our own executable by a read-only mount.
+    pub own_program: OwnedFd,
+    pub features: Features,
+    /// The instance's cgroup.
+    pub parent: Cgroup,
+    pub layers: Layers,
+    pub peers: Peers,
+    pub running: HashMap<String, Running>,
+    pub kept: HashMap<String, Kept>,
+    /// Compiled filters by what they are made of.
+    pub filters: HashMap<String, Option<seccomp::Program>>,
+    /// Cgroups to remove when there is time.
+    pub garbage: Vec<Cgroup>,
+}
+
+/// Serves until keeper is gone for good or the socket breaks.
+///
+/// # Errors
+/// When it cannot be set up.
+pub fn run(arguments: Arguments) -> Result<(), Refusal> {
+    let keeper = descriptors::inherit(arguments.keeper).doing(|| "take over the connection to keeper".to_owned())?;
+    let mut spawner = Spawner::set_up(arguments, keeper)?;
+    let socket = Path::new(space::STATE).join("spawner.sock");
+    let listener = Listener::bind(&socket).doing(|| "listen on spawner.sock".to_owned())?;
+    let owner = spawner.arguments.uid;
+    chown(&socket, Some(Uid::from_raw(owner)), Some(Gid::from_raw(0))).doing(|| "give away spawner.sock".to_owned())?;
+    spawner.serve(&listener)
+}
+
+impl Spawner {
+    fn set_up(arguments: Arguments, keeper: OwnedFd) -> Result<Self, Refusal> {
+        rustix::process::umask(Mode::empty());
+        set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)
+            .doing(|| "keep capabilities over a change of ids".to_owned())?;
+        let layout = Layout::find().map_err(|error| refusal(error.kind(), error.to_string()))?;
+        let parent = Cgroup::parent(&layout, &arguments.instance);
+        let parent = parent.map_err(|error| refusal(error.kind(), error.to_string()))?;
+        let own_program: OwnedFd = File::open("/proc/self/exe").doing(|| "open our own program".to_owned())?.into();
+        let space = Space::enter(&[("data", &arguments.data_root), ("state", &arguments.state_root)])?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let data = rustix::fs::open(space::DATA, flags, Mode::empty()).doing(|| "open the data root".to_owned())?;
+        let features = features::find(&layout, &parent, data.as_fd(), &arguments.without);
+        let peers = Peers::new(keeper)?;
+        Ok(Self {
+            layers: Layers::new(features.detached_mounts),
+            arguments,
+            space,
+            data,
+            own_program,
+            features,
+            parent,
+            peers,
+            running: HashMap::new(),
+            kept: HashMap::new(),
+            filters: HashMap::new(),
+            garbage: Vec::new(),
+        })
+    }
+
+    fn serve(&mut self, listener: &Listener) -> Result<(), Refusal> {
+        let mut clients: Vec<Connection> = Vec::new();
+        loop {
+            let ready = self.wait(listener, &clients)?;
+            let Some(ready) = ready else {
+                self.sweep();
+                continue;
+            };
+            if ready[1] {
+                // Keeper is gone: the next one starts a spawner of its own.
+                return Ok(());
+            }
+            let mut gone = Vec::new();
+            for (index, client) in clients.iter().enumerate() {
+                if ready.get(index + 2) == Some(&true) && !self.serve_one(client) {
+                    gone.push(index);
+                }
+            }
+            for index in gone.into_iter().rev() {
+                clients.swap_remove(index);
+            }
+            if ready[0]
+                && let Some(client) = self.accept(listener)
+            {
+                clients.push(client);
+            }
+        }
+    }
+
+    /// Which are readable: the listener, keeper, each client. Nothing when there is work to do instead.
+    fn wait(&self, listener: &Listener, clients: &[Connection]) -> Result<Option<Vec<bool>>, Refusal> {
+        let mut polled = vec![
+            PollFd::new(listener, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.peers.keeper_descriptor(), PollFlags::IN),
+        ];
+        polled.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
+        let busy = !self.garbage.is_empty();
+        let rest = rustix::event::Timespec { tv_sec: 0, tv_nsec: REST.as_nanos() as _ };
+        match poll(&mut polled, busy.then_some(&rest)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),
+            Ok(_) => Ok(Some(polled.iter().map(|one| !one.revents().is_empty()).collect())),
+            Err(error) => Err(error).doing(|| "wait for requests".to_owned()),
+        }
+    }
+
+    fn accept(&self, listener: &Listener) -> Option<Connection> {
+        let accepted = listener.accept().and_then(|client| Ok((client.peer()?, client)));
+        match accepted {
+            Ok((peer, client)) if peer.uid == 0 || peer.uid == self.arguments.uid => Some(client),
+            Ok((peer, _)) => {
+                eprintln!("spawner: refused a connection of user {}", peer.uid);
+                None
+            }
+            Err(error) => {
+                eprintln!("spawner: cannot take a connection: {error}");
+                None
+            }
+        }
+    }
+
+    /// One request; false when the connection is over.
+    fn serve_one(&mut self, client: &Connection) -> bool {
+        let (answer, descriptors) = match client.receive::<Request>() {
+            Ok(None) => return false,
+            Ok(Some((request, descriptors))) => self.answer(request, descriptors),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                (Answer::Refused(refusal(RefusalKind::Invalid, format!("not a request: {error}"))), Vec::new())
+            }
+            Err(_) => return false,
+        };
+        client.send(&answer, &borrow(&descriptors)).is_ok()
+    }
+}

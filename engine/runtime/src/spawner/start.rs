@@ -1,0 +1,398 @@
+//! Starts the main process of a container.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use super::files::{self, Files};
+use super::network;
+use super::running::{Kept, Running, namespace};
+use super::server::Spawner;
+use super::sources::{self, Places};
+use super::stdio::{Streams, borrow};
+use crate::cgroups::Cgroup;
+use crate::failure::{Doing, refusal};
+use crate::lifecycle::{Blueprint, Cradle, filter, orders, send_orders};
+use crate::namespaces::{From, Nest};
+use crate::rootfs::layers::Lowers;
+use crate::rootfs::overlay::{self, Uppers};
+use crate::sandbox::{Filter, Sandbox};
+use crate::seccomp;
+use crate::spec::{Plan, Whose};
+use crate::time::now_ns;
+use crate::user_namespace::{self, Made};
+use crate::wire::monitor::Request as ToMonitor;
+use crate::wire::spawner::Started;
+use crate::wire::{Refusal, RefusalKind, keeper};
+
+/// What is made for one start and given to its record.
+struct Parts {
+    root: OwnedFd,
+    lowers: Rc<Lowers>,
+    filter: Option<seccomp::Program>,
+    cgroup: Cgroup,
+    joined: Joined,
+}
+
+/// Descriptors of namespaces of other containers.
+#[derive(Default)]
+struct Joined {
+    user: Option<OwnedFd>,
+    network: Option<OwnedFd>,
+    pid: Option<OwnedFd>,
+    ipc: Option<OwnedFd>,
+}
+
+impl Spawner {
+    /// Checks the two files and makes the writable layer.
+    pub(super) fn create(&mut self, id: &str) -> Result<(), Refusal> {
+        let Files { spec, sandbox, folder } = files::read(self.data.as_fd(), id)?;
+        let plan = plan(&spec, &sandbox)?;
+        crate::rlimits::check(plan.process.rlimits().as_deref().unwrap_or_default())
+            .map_err(|error| refusal(error.kind(), error.to_string()))?;
+        self.filter(&plan, &sandbox)?;
+        let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
+        let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
+        super::folders::make_layer(folder.as_fd(), &lowers)
+    }
+
+    /// Starts it; on failure everything made on the way is gone again, but for what an earlier start had left.
+    pub(super) fn start(&mut self, id: &str) -> Result<Started, Refusal> {
+        let Files { spec, sandbox, folder } = files::read(self.data.as_fd(), id)?;
+        if self.running(id)?.is_some_and(|running| running.is_alive()) {
+            return Err(refusal(RefusalKind::Conflict, format!("container {id} runs already")));
+        }
+        self.running.remove(id);
+        let plan = plan(&spec, &sandbox)?;
+        let had_kept = self.find_kept(&sandbox)?;
+        let outcome = self.start_checked(&plan, &sandbox, &folder);
+        if outcome.is_err() && !had_kept {
+            self.let_go(&sandbox);
+        }
+        outcome
+    }
+
+    fn start_checked(&mut self, plan: &Plan, sandbox: &Sandbox, folder: &OwnedFd) -> Result<Started, Refusal> {
+        let joined = self.joined(plan, sandbox)?;
+        if joined.network.is_none() && joined.user.is_none() {
+            self.ensure_kept(plan, sandbox)?;
+        }
+        let parts = self.parts(plan, sandbox, joined)?;
+        let cgroup = parts.cgroup.clone();
+        let outcome = self.run_in(plan, sandbox, folder, parts);
+        if outcome.is_err() {
+            // It holds no process any more, or one that is about to end.
+            self.garbage.push(cgroup);
+        }
+        outcome
+    }
+
+    fn parts(&mut self, plan: &Plan, sandbox: &Sandbox, joined: Joined) -> Result<Parts, Refusal> {
+        let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
+        let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
+        let shift = base.map(|base| self.layers.shift(base, self.data.as_fd())).transpose()?;
+        let plain = self.containers()?;
+        let uppers = match (&shift, base) {
+            (Some(shift), Some(base)) => Uppers::Shifted(&shift.containers, base),
+            _ => Uppers::Plain(plain.as_fd()),
+        };
+        let root = overlay::make(&lowers, uppers, &sandbox.id)?;
+        let filter = self.filter(plan, sandbox)?;
+        let cgroup = self.team_cgroup(&sandbox.team)?.child(&sandbox.id);
+        let cgroup = cgroup.map_err(|error| refusal(error.kind(), error.to_string()))?;
+        Ok(Parts { root, lowers, filter, cgroup, joined })
+    }
+
+    fn run_in(&mut self, plan: &Plan, sandbox: &Sandbox, folder: &OwnedFd, parts: Parts) -> Result<Started, Refusal> {
+        let kept = self.kept.get(&sandbox.id);
+        let joined = &parts.joined;
+        let user = joined.user.as_ref().or_else(|| kept.and_then(|kept| kept.user.as_ref()));
+        let network = joined.network.as_ref().or_else(|| kept.and_then(|kept| kept.network.as_ref()));
+        let endpoint = kept.and_then(|kept| kept.endpoint.clone());
+        let mut cradle = Cradle::raise(&Blueprint {
+            nest: Nest {
+                user: user.map(AsFd::as_fd),
+                network: network.map(AsFd::as_fd),
+                pid: from(&plan.joined.pid, joined.pid.as_ref()),
+                ipc: from(&plan.joined.ipc, joined.ipc.as_ref()),
+                uts: from(&plan.joined.uts, None),
+                cgroup: from(&plan.joined.cgroup, None),
+            },
+            mappings: plan.joined.mappings.as_ref(),
+            furniture: &plan.furniture,
+            devices: &plan.devices,
+            cgroup: Some(&parts.cgroup),
+            own_program: Some(self.own_program.as_fd()),
+            same_parent: true,
+        })?;
+        let address = endpoint.as_ref().map(|endpoint| endpoint.address.to_string()).unwrap_or_default();
+        let (orders, mut descriptors) = self.orders(plan, sandbox, &parts, &address)?;
+        let streams = if sandbox.stdio.tty { None } else { Some(Streams::make(sandbox.stdio.stdin)?) };
+        let streams = self.give_orders(plan, orders, &mut descriptors, streams, &parts, &mut cradle)?;
+        let at_ns = now_ns();
+        self.announce(sandbox, folder, &cradle, &streams, at_ns)?;
+        if let Err(refusal) = cradle.run() {
+            self.take_back(sandbox);
+            return Err(refusal);
+        }
+        let started = Started { pid: cradle.newborn.pid, at_ns, endpoint };
+        let running = Running {
+            pid: cradle.newborn.pid,
+            pidfd: cradle.newborn.pidfd,
+            mounts: Some(cradle.mounts),
+            lowers: Some(parts.lowers),
+            execs: HashMap::new(),
+        };
+        self.running.insert(sandbox.id.clone(), running);
+        // The overlay's last reference must not be closed on the way: it is in the container now.
+        Ok(started)
+    }
+
+    fn orders(
+        &mut self,
+        plan: &Plan,
+        sandbox: &Sandbox,
+        parts: &Parts,
+        address: &str,
+    ) -> Result<(crate::spec::Orders, Vec<OwnedFd>), Refusal> {
+        let mut orders = orders(plan, sandbox.stdio.stdin);
+        orders.program.filter = parts.filter.clone();
+        orders.program.groups = sandbox.groups.clone();
+        orders.program.init = sandbox.init;
+        let root = parts.root.try_clone().doing(|| "copy a descriptor".to_owned())?;
+        let mut descriptors = vec![root];
+        let shift = match sandbox.user_namespace {
+            true => Some(self.layers.shift(sandbox.team.base_id, self.data.as_fd())?),
+            false => None,
+        };
+        let namespace = shift.as_ref().map(|shift| shift.namespace.as_fd());
+        let places = Places { space: &self.space, data: self.data.as_fd(), data_root: &self.arguments.data_root };
+        for source in &plan.sources {
+            descriptors.push(sources::open(places, source, namespace)?);
+        }
+        for (placement, file) in sources::files(&sandbox.files, address, plan.joined.mappings.as_ref())? {
+            // A person's own mount over the same path wins.
+            if !orders.placements.iter().any(|one| one.destination == placement.destination) {
+                orders.placements.push(placement);
+                descriptors.push(file);
+            }
+        }
+        Ok((orders, descriptors))
+    }
+
+    /// Up to the moment before the program; answers the ends of the streams that stay outside.
+    fn give_orders(
+        &mut self,
+        plan: &Plan,
+        orders: crate::spec::Orders,
+        descriptors: &mut Vec<OwnedFd>,
+        streams: Option<Streams>,
+        parts: &Parts,
+        cradle: &mut Cradle,
+    ) -> Result<Vec<OwnedFd>, Refusal> {
+        let (inside, outside) = match streams {
+            Some(streams) => {
+                let (user, group) = host_ids(plan, plan.process.user().uid(), plan.process.user().gid())?;
+                streams.give_to(user, group)?;
+                (streams.inside, streams.outside)
+            }
+            None => (Vec::new(), Vec::new()),
+        };
+        descriptors.extend(inside);
+        cradle.wait_until_ready()?;
+        parts.cgroup.apply(&plan.resources).map_err(|error| refusal(error.kind(), error.to_string()))?;
+        let looked_up = orders.program.lookup;
+        send_orders(&cradle.newborn.connection, orders, descriptors)?;
+        descriptors.clear();
+        let (user, group, master) = cradle.wait_until_prepared()?;
+        if looked_up && !outside.is_empty() {
+            let (user, group) = host_ids(plan, user, group)?;
+            let streams = Streams { inside: Vec::new(), outside };
+            streams.give_to(user, group)?;
+            return Ok(streams.outside);
+        }
+        Ok(if outside.is_empty() { master.into_iter().collect() } else { outside })
+    }
+
+    /// Hands process and streams to keeper and monitor, before the program runs.
+    fn announce(
+        &mut self,
+        sandbox: &Sandbox,
+        folder: &OwnedFd,
+        cradle: &Cradle,
+        streams: &[OwnedFd],
+        at_ns: i64,
+    ) -> Result<(), Refusal> {
+        let id = &sandbox.id;
+        let pidfd = cradle.newborn.pidfd.as_fd();
+        let done = (|| {
+            self.peers.keep(id, "folder", &[folder.as_fd()])?;
+            self.peers.keep(id, "pidfd", &[pidfd])?;
+            self.peers.keep(id, "stdio", &borrow(streams))?;
+            let what = keeper::Watched::Container { id: id.clone() };
+            let watch = keeper::Request::Watch { pid: cradle.newborn.pid, team: sandbox.team.key.clone(), what };
+            let adopt = ToMonitor::Adopt {
+                id: id.clone(),
+                pid: cradle.newborn.pid,
+                stdio: sandbox.stdio,
+                restart: sandbox.restart,
+                log: sandbox.log,
+                at_ns,
+            };
+            let mut given: Vec<BorrowedFd<'_>> = vec![folder.as_fd(), pidfd];
+            given.extend(borrow(streams));
+            self.peers.monitor(&sandbox.team, &adopt, &given)?;
+            self.peers.keeper(&watch, &[pidfd]).map(drop)
+        })();
+        if done.is_err() {
+            self.take_back(sandbox);
+        }
+        done
+    }
+
+    /// Undoes [`Self::announce`]; goes on after an error.
+    fn take_back(&mut self, sandbox: &Sandbox) {
+        let id = &sandbox.id;
+        let abandon = ToMonitor::Abandon { id: id.clone() };
+        let done = [
+            self.peers.monitor(&sandbox.team, &abandon, &[]),
+            self.peers.drop_kept(id, "stdio"),
+            self.peers.drop_kept(id, "pidfd"),
+            self.peers.drop_kept(id, "folder"),
+        ];
+        for refusal in done.into_iter().filter_map(Result::err) {
+            eprintln!("spawner: after a failed start of container {id}: {refusal}");
+        }
+    }
+
+    /// The compiled filter, kept by what it is made of.
+    pub(super) fn filter(&mut self, plan: &Plan, sandbox: &Sandbox) -> Result<Option<seccomp::Program>, Refusal> {
+        let docker_default = sandbox.filter == Filter::DockerDefault;
+        if !docker_default && plan.seccomp.is_none() {
+            return Ok(None);
+        }
+        let bounding = plan.process.capabilities().as_ref().map(|sets| sets.bounding().clone());
+        let key = serde_json::to_string(&(docker_default, bounding, &plan.seccomp))
+            .map_err(|error| refusal(RefusalKind::Internal, error.to_string()))?;
+        if let Some(program) = self.filters.get(&key) {
+            return Ok(program.clone());
+        }
+        let program = filter(plan.seccomp.as_ref(), docker_default, &plan.process)?;
+        if self.filters.len() >= 32 {
+            self.filters.clear();
+        }
+        self.filters.insert(key, program.clone());
+        Ok(program)
+    }
+
+    /// Namespaces of other containers of the same team that it joins.
+    fn joined(&mut self, plan: &Plan, sandbox: &Sandbox) -> Result<Joined, Refusal> {
+        let mut joined = Joined::default();
+        let mut owner = None;
+        for (whose, kind) in [(&plan.joined.network, "net"), (&plan.joined.pid, "pid"), (&plan.joined.ipc, "ipc")] {
+            let Whose::Container(other) = whose else { continue };
+            if owner.as_ref().is_some_and(|owner| owner != other) && sandbox.user_namespace {
+                let message = "the namespaces of two different containers cannot be joined at once";
+                return Err(refusal(RefusalKind::Unsupported, message));
+            }
+            owner = Some(other.clone());
+            let theirs = files::read(self.data.as_fd(), other)?.sandbox;
+            if theirs.team != sandbox.team || theirs.user_namespace != sandbox.user_namespace {
+                let message = format!("container {other} is of another team or has another kind of user namespace");
+                return Err(refusal(RefusalKind::Invalid, message));
+            }
+            let running = self.alive(other)?;
+            let found = namespace(running, kind)?;
+            if sandbox.user_namespace && joined.user.is_none() {
+                joined.user = Some(namespace(running, "user")?);
+            }
+            match kind {
+                "net" => joined.network = Some(found),
+                "pid" => joined.pid = Some(found),
+                _ => joined.ipc = Some(found),
+            }
+        }
+        if joined.user.is_some() && joined.network.is_none() {
+            let message = "another container's pid or ipc namespace can only be joined together with its network";
+            return Err(refusal(RefusalKind::Unsupported, message));
+        }
+        Ok(joined)
+    }
+
+    /// Looks for namespaces that an earlier start left; whether there are any.
+    fn find_kept(&mut self, sandbox: &Sandbox) -> Result<bool, Refusal> {
+        if self.kept.contains_key(&sandbox.id) {
+            return Ok(true);
+        }
+        let user = self.peers.kept(&sandbox.id, "userns")?.into_iter().next();
+        let network = self.peers.kept(&sandbox.id, "netns")?.into_iter().next();
+        if user.is_none() && network.is_none() {
+            return Ok(false);
+        }
+        let on_bridge = network.is_some() && sandbox.network == crate::sandbox::NetworkMode::Bridge;
+        let endpoint = if on_bridge { network::find(&mut self.peers, &sandbox.id)? } else { None };
+        self.kept.insert(sandbox.id.clone(), Kept { user, network, endpoint });
+        Ok(true)
+    }
+
+    fn ensure_kept(&mut self, plan: &Plan, sandbox: &Sandbox) -> Result<(), Refusal> {
+        if self.kept.contains_key(&sandbox.id) {
+            return Ok(());
+        }
+        let own_network = plan.joined.network == Whose::Own;
+        let doing = || "make the container's user and network namespaces".to_owned();
+        let mut kept = Kept::default();
+        match &plan.joined.mappings {
+            Some(mappings) => {
+                let Made { user, network } = user_namespace::make(mappings, own_network).doing(doing)?;
+                (kept.user, kept.network) = (Some(user), network);
+            }
+            None if own_network => kept.network = Some(user_namespace::network_of_host().doing(doing)?),
+            None => {}
+        }
+        if let Some(network) = &kept.network {
+            kept.endpoint = network::furnish(&mut self.peers, sandbox, network.as_fd())?;
+        }
+        let put = |peers: &mut super::peers::Peers, what: &str, namespace: &Option<OwnedFd>| match namespace {
+            Some(namespace) => peers.keep(&sandbox.id, what, &[namespace.as_fd()]),
+            None => Ok(()),
+        };
+        put(&mut self.peers, "userns", &kept.user)?;
+        put(&mut self.peers, "netns", &kept.network)?;
+        self.kept.insert(sandbox.id.clone(), kept);
+        Ok(())
+    }
+}
+
+fn plan(spec: &oci_spec::runtime::Spec, sandbox: &Sandbox) -> Result<Plan, Refusal> {
+    let plan = Plan::new(spec, Some(sandbox))?;
+    let joined = &plan.joined;
+    let by_path = [&joined.network, &joined.pid, &joined.ipc, &joined.uts, &joined.cgroup]
+        .into_iter()
+        .any(|whose| matches!(whose, Whose::Path(_)));
+    if by_path || matches!(joined.uts, Whose::Container(_)) || matches!(joined.cgroup, Whose::Container(_)) {
+        return Err(refusal(RefusalKind::Invalid, "a namespace is named that a container cannot join"));
+    }
+    let hosts = [&joined.pid, &joined.network].into_iter().any(|whose| *whose == Whose::Host);
+    if hosts && sandbox.user_namespace {
+        let message = "the host's pid or network namespace needs user_namespace off";
+        return Err(refusal(RefusalKind::Invalid, message));
+    }
+    Ok(plan)
+}
+
+fn from<'a>(whose: &Whose, namespace: Option<&'a OwnedFd>) -> From<'a> {
+    match (whose, namespace) {
+        (_, Some(namespace)) => From::Existing(namespace.as_fd()),
+        (Whose::Own, None) => From::New,
+        _ => From::Here,
+    }
+}
+
+fn host_ids(plan: &Plan, user: u32, group: u32) -> Result<(u32, u32), Refusal> {
+    let Some(mappings) = &plan.joined.mappings else { return Ok((user, group)) };
+    mappings
+        .user(user)
+        .zip(mappings.group(group))
+        .ok_or_else(|| refusal(RefusalKind::Invalid, format!("user {user} or group {group} is above 65,535")))
+}
