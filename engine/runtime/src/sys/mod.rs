@@ -1,5 +1,6 @@
 //! The only unsafe code: system calls that neither `rustix` nor `nix` offer, with safe signatures and no policy.
 
+pub mod bpf;
 pub mod clone;
 pub mod descriptors;
 pub mod launch;
