@@ -25,5 +25,5 @@ pub mod totp;
 pub use caller::{Caller, Door, Role, Scopes, TeamView, UnknownRole, UnknownScope, Who};
 pub use password::Passwords;
 pub use sealing::SealingKey;
-pub use throttle::Throttle;
+pub use throttle::{Throttle, TooMany};
 pub use tickets::Tickets;

@@ -171,3 +171,9 @@ pub fn samples(app: &App, target: &Granted<Stats, Container>) -> Result<SampleSt
 pub fn history(app: &App, target: &Granted<Stats, Container>) -> Result<Vec<Point>> {
     Ok(app.engine.stats().history(target.owner(), target.noun().id())?)
 }
+
+/// Notes that the caller was shown the values of the container's variables, before they are.
+pub async fn reveal_environment(app: &App, target: &Granted<Update, Container>) -> Result<()> {
+    let team = Some(target.owner().team_id);
+    super::record(app, target, target.noun().name(), team, serde_json::json!({ "revealed": "environment" })).await
+}

@@ -22,6 +22,14 @@ pub enum ServiceError {
     /// A user, team, member or token.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// The kernel did not say how busy the host is.
+    #[error("cannot read {what}: {message}")]
+    Host {
+        /// What was read.
+        what: &'static str,
+        /// Why not.
+        message: String,
+    },
     /// A value of the request is wrong.
     #[error("{message}")]
     Invalid {
@@ -38,6 +46,7 @@ impl ServiceError {
             Self::Container(error) => error.kind(),
             Self::Volume(error) => error.kind(),
             Self::Accounts(error) => error.kind(),
+            Self::Host { .. } => Kind::Internal,
             Self::Invalid { .. } => Kind::Invalid,
         }
     }

@@ -6,6 +6,7 @@ pub mod containers;
 mod error;
 pub mod events;
 pub mod execs;
+pub mod host;
 pub mod members;
 pub mod teams;
 pub mod tokens;

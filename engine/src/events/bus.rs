@@ -67,6 +67,12 @@ impl Events {
         let _ = self.bus.sender.send(event);
     }
 
+    /// The last `most` remembered events of a team, newest first.
+    pub fn recent(&self, team_id: i64, most: usize) -> Vec<Arc<Event>> {
+        let kept = self.bus.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().rev().filter(|event| event.team_id == team_id).take(most).cloned().collect()
+    }
+
     /// Remembered events, then new ones as they come. A listener that is too slow loses the oldest, never blocks.
     pub fn stream(&self, query: EventQuery) -> EventStream {
         let (receiver, past) = {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::error::PageError;
 use super::reader::Reader;
 use crate::app::App;
-use crate::policy::{Pause, Remove, Restart, Start, Stop, Unpause};
+use crate::policy::action::{Pause, Remove, Restart, Start, Stop, Unpause};
 use crate::service::{self, ServiceError};
 
 /// A form with buttons.
@@ -58,7 +58,7 @@ pub async fn several(
 }
 
 fn name(app: &App, reader: &Reader, id: &str) -> String {
-    let target = app.policy().container::<crate::policy::View>(&reader.caller, id);
+    let target = app.policy().container::<crate::policy::action::View>(&reader.caller, id);
     target.map_or_else(|_| id.chars().take(12).collect(), |target| target.noun().name().clone())
 }
 

@@ -9,7 +9,8 @@ use super::frame::Frame;
 use super::reader::{Part, Reader};
 use super::words::{clock, disk};
 use crate::app::App;
-use crate::policy::{Containers, Images, List, Remove};
+use crate::policy::action::{List, Remove};
+use crate::policy::{Containers, Images};
 use crate::service;
 
 #[derive(Template)]

@@ -12,7 +12,8 @@ use super::error::PageError;
 use super::frame::Frame;
 use super::reader::Reader;
 use crate::app::App;
-use crate::policy::{Images, List, Start};
+use crate::policy::action::{List, Start};
+use crate::policy::{Images};
 use crate::service;
 use crate::texts::Texts;
 

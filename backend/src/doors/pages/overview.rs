@@ -10,7 +10,8 @@ use super::meter::Meter;
 use super::reader::{Part, Reader};
 use super::words::{Look, clock, disk, memory, now_ns, rfc3339};
 use crate::app::App;
-use crate::policy::{Containers, Events, List, System, View, Watch};
+use crate::policy::action::{List, View, Watch};
+use crate::policy::{Containers, Events, System};
 use crate::service;
 use crate::texts::Texts;
 
@@ -103,7 +104,7 @@ pub async fn show(app: web::Data<App>, reader: Reader, part: web::Query<Part>) -
             })
             .collect(),
         events: service::events::recent(&app, &watch, EVENTS).iter().map(|event| happened(event, t)).collect(),
-        host: host(&service::system::host(&app, &system).map_err(|e| reader.refuse(e))?, t),
+        host: host(&service::host::look(&app, &system).map_err(|e| reader.refuse(e))?, t),
         frame: reader.frame(&app, "overview").await.map_err(|e| reader.refuse(e))?,
     };
     if part.wanted() {
@@ -141,7 +142,7 @@ fn happened(event: &Event, t: Texts) -> Happened {
     }
 }
 
-fn host(host: &service::system::Host, t: Texts) -> Vec<Meter> {
+fn host(host: &service::host::Host, t: Texts) -> Vec<Meter> {
     #[expect(clippy::cast_precision_loss, reason = "shares of a bar")]
     let number = |value: u64| value as f64;
     vec![

@@ -17,7 +17,8 @@ use crate::app::App;
 use crate::accounts::AccountsError;
 use crate::auth::session::{self, Session};
 use crate::auth::Caller;
-use crate::policy::{Containers, Images, List, Volumes};
+use crate::policy::action::{List};
+use crate::policy::{Containers, Images, Volumes};
 use crate::service::{self, ServiceError};
 use crate::texts::{Language, Texts};
 

@@ -128,7 +128,7 @@ pub(super) fn begin(request: &HttpRequest, session: &NewSession, place: &str) ->
 
 /// The sentence for somebody who tried too often.
 pub(super) fn too_many(t: Texts, error: &crate::auth::TooMany) -> String {
-    t.with("sign-in-throttled", i64::try_from(error.wait.as_secs().max(1)).unwrap_or(i64::MAX))
+    t.with("sign-in-throttled", i64::try_from(error.seconds).unwrap_or(i64::MAX))
 }
 
 /// The address of the peer; a name that is none counts as one place.

@@ -13,7 +13,8 @@ use super::images::User;
 use super::reader::{Part, Reader};
 use super::words::clock;
 use crate::app::App;
-use crate::policy::{Containers, Create, List, Remove, Volumes};
+use crate::policy::action::{Create, List, Remove};
+use crate::policy::{Containers, Volumes};
 use crate::service;
 
 #[derive(Template)]

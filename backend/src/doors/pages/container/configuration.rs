@@ -14,7 +14,7 @@ use super::super::reader::Reader;
 use super::super::words::{clock, memory};
 use super::Head;
 use crate::app::App;
-use crate::policy::{Update, View};
+use crate::policy::action::{Update, View};
 use crate::service;
 use crate::texts::Texts;
 

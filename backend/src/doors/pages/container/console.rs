@@ -8,7 +8,7 @@ use super::super::frame::Frame;
 use super::super::reader::Reader;
 use super::Head;
 use crate::app::App;
-use crate::policy::View;
+use crate::policy::action::View;
 use crate::service;
 
 #[derive(Template)]

@@ -13,7 +13,7 @@ use super::super::reader::Reader;
 use super::super::words::{clock, rfc3339};
 use super::Head;
 use crate::app::App;
-use crate::policy::{Logs, View};
+use crate::policy::action::{Logs, View};
 use crate::service;
 
 /// Most lines that a page holds before its script runs.

@@ -13,7 +13,7 @@ use super::super::reader::{Part, Reader};
 use super::super::words::{clock, exit_sentence, memory};
 use super::Head;
 use crate::app::App;
-use crate::policy::{Stats, View};
+use crate::policy::action::{Stats, View};
 use crate::service;
 use crate::texts::Texts;
 

@@ -8,7 +8,7 @@ use super::super::error::PageError;
 use super::super::frame::Frame;
 use super::super::reader::Reader;
 use crate::app::App;
-use crate::policy::{Remove, View};
+use crate::policy::action::{Remove, View};
 use crate::service;
 
 #[derive(Template)]

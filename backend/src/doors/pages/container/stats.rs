@@ -10,7 +10,7 @@ use super::super::reader::Reader;
 use super::Head;
 use super::overview::meters;
 use crate::app::App;
-use crate::policy::{Stats, View};
+use crate::policy::action::{Stats, View};
 use crate::service;
 
 #[derive(Template)]

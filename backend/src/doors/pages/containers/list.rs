@@ -14,7 +14,8 @@ use super::super::frame::Frame;
 use super::super::reader::Reader;
 use super::super::words::{Look, duration, memory, now_ns};
 use crate::app::App;
-use crate::policy::{Containers, List, Stats};
+use crate::policy::action::{List, Stats};
+use crate::policy::{Containers};
 use crate::service;
 use crate::texts::Texts;
 
