@@ -7,6 +7,7 @@ use sqlx::SqlitePool;
 
 use crate::containers::{ContainerError, Containers};
 use crate::events::Events;
+use crate::images::{Images, StorageBackend};
 use crate::stats::Stats;
 use crate::volumes::Volumes;
 
@@ -33,13 +34,15 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) pool: SqlitePool,
     pub(crate) events: Events,
+    pub(crate) images: Images,
 }
 
 impl Engine {
     /// Joins the running helpers through the state root, takes in what happened meanwhile (journals, with the true
     /// times), starts by policy what ran before the host went down.
     pub async fn open(settings: Settings, pool: SqlitePool) -> Result<Self, ContainerError> {
-        Ok(Self { shared: Arc::new(Shared { settings, pool, events: Events::new() }) })
+        let images = Images::open(&settings.data_root, pool.clone(), StorageBackend::Erofs)?;
+        Ok(Self { shared: Arc::new(Shared { settings, pool, events: Events::new(), images }) })
     }
 
     /// Where it works.
@@ -55,6 +58,11 @@ impl Engine {
     /// Containers.
     pub fn containers(&self) -> Containers {
         Containers { shared: self.shared.clone() }
+    }
+
+    /// Images.
+    pub fn images(&self) -> &Images {
+        &self.shared.images
     }
 
     /// Volumes.

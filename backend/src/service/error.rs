@@ -19,6 +19,9 @@ pub enum ServiceError {
     /// A volume.
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] sampan_engine::images::ImageError),
     /// A user, team, member or token.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
@@ -45,6 +48,7 @@ impl ServiceError {
             Self::Denied(error) => error.kind(),
             Self::Container(error) => error.kind(),
             Self::Volume(error) => error.kind(),
+            Self::Image(error) => error.kind(),
             Self::Accounts(error) => error.kind(),
             Self::Host { .. } => Kind::Internal,
             Self::Invalid { .. } => Kind::Invalid,

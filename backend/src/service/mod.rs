@@ -7,6 +7,7 @@ mod error;
 pub mod events;
 pub mod execs;
 pub mod host;
+pub mod images;
 pub mod members;
 pub mod teams;
 pub mod tokens;

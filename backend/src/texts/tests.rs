@@ -47,7 +47,9 @@ fn used_keys(folder: &Path, found: &mut BTreeSet<String>) {
             continue;
         }
         let text = std::fs::read_to_string(&entry).unwrap_or_default();
-        for call in ["t.get(\"", "t.with(\"", "t.with2(\"", "t.args(\"", "texts.get(\"", "texts.with(\"", "texts.args(\""] {
+        for call in
+            ["t.get(\"", "t.with(\"", "t.with2(\"", "t.args(\"", "texts.get(\"", "texts.with(\"", "texts.args(\""]
+        {
             for part in text.split(call).skip(1) {
                 found.extend(part.split('"').next().map(str::to_owned));
             }

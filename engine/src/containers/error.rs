@@ -63,6 +63,9 @@ pub enum ContainerError {
         /// What, and what to do instead.
         message: String,
     },
+    /// Its image.
+    #[error(transparent)]
+    Image(#[from] crate::images::ImageError),
     /// A process beneath refused.
     #[error("{message}")]
     Refused {
@@ -101,6 +104,7 @@ impl ContainerError {
     /// What the caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
+            Self::Image(error) => error.kind(),
             Self::NotFound { .. } | Self::NoSuchExec { .. } => Kind::NotFound,
             Self::Ambiguous { .. } | Self::Invalid { .. } => Kind::Invalid,
             Self::NameTaken { .. } | Self::WrongState { .. } => Kind::Conflict,

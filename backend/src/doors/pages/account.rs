@@ -126,18 +126,14 @@ pub async fn offer(
 }
 
 fn enrol(app: &App, reader: &Reader) -> Result<Enrol, PageError> {
-    let offer =
-        totp::offer(app, reader.session.user_id(), &reader.caller.actor()).map_err(|e| reader.refuse(e))?;
-    let code = fast_qr::QRBuilder::new(offer.url.as_str()).build().map_err(|error| reader.failed(&error.to_string()))?;
+    let offer = totp::offer(app, reader.session.user_id(), &reader.caller.actor()).map_err(|e| reader.refuse(e))?;
+    let code =
+        fast_qr::QRBuilder::new(offer.url.as_str()).build().map_err(|error| reader.failed(&error.to_string()))?;
     Ok(Enrol { qr: SvgBuilder::default().to_str(&code), secret: offer.secret, sealed: offer.sealed })
 }
 
 /// `POST /account/totp/confirm`: the first code sets it; the recovery codes are shown this once.
-pub async fn confirm(
-    app: web::Data<App>,
-    reader: Reader,
-    form: web::Form<Confirm>,
-) -> Result<HttpResponse, PageError> {
+pub async fn confirm(app: web::Data<App>, reader: Reader, form: web::Form<Confirm>) -> Result<HttpResponse, PageError> {
     reader.check(&form.csrf)?;
     let (id, name) = (reader.session.user_id(), reader.caller.actor());
     let codes = totp::confirm(&app, id, &name, &form.secret, &form.code).await.map_err(|e| reader.refuse(e))?;

@@ -87,7 +87,10 @@ async fn act(app: &App, reader: &Reader, id: &str, action: &str) -> Result<(), S
         "unpause" => service::containers::unpause(app, policy.container::<Unpause>(caller, id)?).await,
         "remove" => service::containers::remove(app, policy.container::<Remove>(caller, id)?, false, false).await,
         // A name that is no button: as if the page were not there.
-        _ => Err(crate::policy::Denied::NotFound { noun: crate::policy::NounKind::Container, reference: action.to_owned() }
-            .into()),
+        _ => Err(crate::policy::Denied::NotFound {
+            noun: crate::policy::NounKind::Container,
+            reference: action.to_owned(),
+        }
+        .into()),
     }
 }

@@ -30,9 +30,10 @@ pub(super) async fn serve(request: HttpRequest, name: web::Path<String>) -> Http
         })
     };
     let candidates = [("br", ".br", offers("br")), ("gzip", ".gz", offers("gzip")), ("", "", true)];
-    let found = candidates.into_iter().filter(|(_, _, wanted)| *wanted).find_map(|(encoding, extension, _)| {
-        Bundle::get(&format!("{name}{extension}")).map(|file| (encoding, file))
-    });
+    let found = candidates
+        .into_iter()
+        .filter(|(_, _, wanted)| *wanted)
+        .find_map(|(encoding, extension, _)| Bundle::get(&format!("{name}{extension}")).map(|file| (encoding, file)));
     let Some((encoding, file)) = found.filter(|_| content_type(&name).is_some()) else {
         return HttpResponse::NotFound().finish();
     };

@@ -118,14 +118,30 @@ const BOAT: &str = r#"<svg width="22" height="22" viewBox="0 0 24 24" fill="none
 
 fn glyph(tone: &str) -> &'static str {
     match tone {
-        "running" => r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4" fill="currentColor"/></svg>"#,
-        "starting" => r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.5"/><path d="M6 2a4 4 0 0 1 0 8z" fill="currentColor"/></svg>"#,
-        "restarting" => r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="M10.200 5A4.300 4.300 0 1 0 10 8" fill="none" stroke="currentColor" stroke-width="1.75" stroke-linecap="round"/><circle cx="6" cy="6" r="1.500" fill="currentColor"/></svg>"#,
-        "unhealthy" => r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="M6 1.500 11 10.500H1z" fill="currentColor"/></svg>"#,
-        "failed" => r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="m2.500 2.500 7 7m0-7-7 7" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"/></svg>"#,
-        "paused" => r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="M3 2h2v8H3zM7 2h2v8H7z" fill="currentColor"/></svg>"#,
-        "created" => r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="2 1.600"/></svg>"#,
-        _ => r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>"#,
+        "running" => {
+            r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4" fill="currentColor"/></svg>"#
+        }
+        "starting" => {
+            r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.5"/><path d="M6 2a4 4 0 0 1 0 8z" fill="currentColor"/></svg>"#
+        }
+        "restarting" => {
+            r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="M10.200 5A4.300 4.300 0 1 0 10 8" fill="none" stroke="currentColor" stroke-width="1.75" stroke-linecap="round"/><circle cx="6" cy="6" r="1.500" fill="currentColor"/></svg>"#
+        }
+        "unhealthy" => {
+            r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="M6 1.500 11 10.500H1z" fill="currentColor"/></svg>"#
+        }
+        "failed" => {
+            r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="m2.500 2.500 7 7m0-7-7 7" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"/></svg>"#
+        }
+        "paused" => {
+            r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="M3 2h2v8H3zM7 2h2v8H7z" fill="currentColor"/></svg>"#
+        }
+        "created" => {
+            r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="2 1.600"/></svg>"#
+        }
+        _ => {
+            r#"<svg class="glyph" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>"#
+        }
     }
 }
 

@@ -62,9 +62,9 @@ pub async fn show(app: web::Data<App>, reader: Reader, part: web::Query<Part>) -
         .map(|image| Row {
             id: image.id.to_string(),
             short_id: image.id.to_string().trim_start_matches("sha256:").chars().take(12).collect(),
-            tags: image.tags.iter().map(ToString::to_string).collect(),
+            tags: image.tags.iter().map(|tag| tag.familiar()).collect(),
             size: disk(image.size),
-            created: clock(image.created_at_ns),
+            created: clock(image.created_at),
             used_by: containers
                 .iter()
                 .filter(|container| container.image_id == image.id.to_string())

@@ -18,7 +18,8 @@ pub struct Meter {
 impl Meter {
     /// `value` of `limit`, both as numbers of one unit and as words.
     pub fn new(t: Texts, label: &str, value: (f64, String), limit: Option<(f64, String)>) -> Self {
-        let percent = limit.as_ref().filter(|(most, _)| *most > 0.0).map(|(most, _)| (value.0 / most * 100.0).clamp(0.0, 100.0));
+        let percent =
+            limit.as_ref().filter(|(most, _)| *most > 0.0).map(|(most, _)| (value.0 / most * 100.0).clamp(0.0, 100.0));
         let limit = limit.map_or_else(|| t.get("no-limit"), |(_, words)| words);
         Self { label: label.to_owned(), value: value.1, limit, percent }
     }
@@ -26,7 +27,13 @@ impl Meter {
     /// The bar as SVG with presentation attributes only, since the policy for content blocks style attributes.
     pub fn bar(&self) -> String {
         let percent = self.percent.unwrap_or(0.0);
-        let tone = if percent >= 95.0 { " bad" } else if percent >= 85.0 { " warn" } else { "" };
+        let tone = if percent >= 95.0 {
+            " bad"
+        } else if percent >= 85.0 {
+            " warn"
+        } else {
+            ""
+        };
         format!(
             r#"<svg class="bar" height="6" role="img" aria-label="{percent:.0}%"><rect class="ground" width="100%" height="6" rx="3"/><rect class="used{tone}" width="{percent:.1}%" height="6" rx="3"/></svg>"#
         )

@@ -12,8 +12,8 @@ use super::error::PageError;
 use super::frame::Frame;
 use super::reader::Reader;
 use crate::app::App;
+use crate::policy::Images;
 use crate::policy::action::{List, Start};
-use crate::policy::{Images};
 use crate::service;
 use crate::texts::Texts;
 
@@ -91,7 +91,7 @@ async fn page(app: &App, reader: &Reader, form: Form, error: Option<String>) -> 
         .unwrap_or_default();
     reader.page(&Page {
         frame: reader.frame(app, "containers").await.map_err(|e| reader.refuse(e))?,
-        images: images.iter().flat_map(|image| image.tags.iter().map(ToString::to_string)).collect(),
+        images: images.iter().flat_map(|image| image.tags.iter().map(|tag| tag.familiar())).collect(),
         error,
         docker_command,
         form,
@@ -237,7 +237,10 @@ mod tests {
         for wrong in ["", "0", "80:", "1:2:3:4", "x:80", "80/sctp", "70000:80", ":80"] {
             assert_eq!(port(wrong), None, "{wrong}");
         }
-        assert_eq!((size("512m"), size("1.5g"), size("x"), size("-1")), (Some(536_870_912), Some(1_610_612_736), None, None));
+        assert_eq!(
+            (size("512m"), size("1.5g"), size("x"), size("-1")),
+            (Some(536_870_912), Some(1_610_612_736), None, None)
+        );
         assert!(volume("data:/d:ro").is_some_and(|mount| mount.read_only));
         for wrong in ["/etc:/e", "data", "data:relative", "data:/d:rw:z", "da ta:/d"] {
             assert_eq!(volume(wrong), None, "{wrong}");

@@ -115,17 +115,22 @@ pub async fn show(app: web::Data<App>, reader: Reader, part: web::Query<Part>) -
 }
 
 fn counts(looked: &[(Look, &sampan_engine::containers::Container)], t: Texts) -> Vec<Count> {
-    [("running", "count-running"), ("restarting", "count-restarting"), ("failed", "count-failed"), ("finished", "count-rest")]
-        .into_iter()
-        .map(|(tone, key)| {
-            let of = |look: &Look| match tone {
-                "finished" => matches!(look.tone, "finished" | "created" | "paused"),
-                tone => look.tone == tone,
-            };
-            Count { tone, number: looked.iter().filter(|(look, _)| of(look)).count(), word: t.get(key) }
-        })
-        .filter(|count| count.number > 0 || count.tone == "running")
-        .collect()
+    [
+        ("running", "count-running"),
+        ("restarting", "count-restarting"),
+        ("failed", "count-failed"),
+        ("finished", "count-rest"),
+    ]
+    .into_iter()
+    .map(|(tone, key)| {
+        let of = |look: &Look| match tone {
+            "finished" => matches!(look.tone, "finished" | "created" | "paused"),
+            tone => look.tone == tone,
+        };
+        Count { tone, number: looked.iter().filter(|(look, _)| of(look)).count(), word: t.get(key) }
+    })
+    .filter(|count| count.number > 0 || count.tone == "running")
+    .collect()
 }
 
 fn happened(event: &Event, t: Texts) -> Happened {

@@ -13,11 +13,11 @@ use serde::Deserialize;
 
 use super::error::PageError;
 use super::frame::{Door, Frame, Notice};
-use crate::app::App;
 use crate::accounts::AccountsError;
-use crate::auth::session::{self, Session};
+use crate::app::App;
 use crate::auth::Caller;
-use crate::policy::action::{List};
+use crate::auth::session::{self, Session};
+use crate::policy::action::List;
 use crate::policy::{Containers, Images, Volumes};
 use crate::service::{self, ServiceError};
 use crate::texts::{Language, Texts};
@@ -143,9 +143,7 @@ impl Reader {
         let value = URL_SAFE_NO_PAD.encode(format!("{tone}|{text}"));
         HttpResponse::SeeOther()
             .insert_header((LOCATION, place))
-            .cookie(
-                Cookie::build(NOTICE, value).path("/").http_only(true).same_site(SameSite::Strict).finish(),
-            )
+            .cookie(Cookie::build(NOTICE, value).path("/").http_only(true).same_site(SameSite::Strict).finish())
             .finish()
     }
 

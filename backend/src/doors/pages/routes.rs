@@ -2,7 +2,9 @@
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::{account, act, assets, container, containers, images, new_container, overview, setup, sign_in, team, volumes};
+use super::{
+    account, act, assets, container, containers, images, new_container, overview, setup, sign_in, team, volumes,
+};
 
 /// Method and path of each page, for the table test of the policy.
 pub const ROUTES: &[(&str, &str)] = &[
@@ -28,7 +30,6 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/containers/{id}/remove"),
     ("POST", "/containers/{id}/remove"),
     ("GET", "/images"),
-    ("POST", "/images/load"),
     ("POST", "/images/remove"),
     ("GET", "/volumes"),
     ("POST", "/volumes/new"),
@@ -71,7 +72,6 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/containers/{id}/remove", web::get().to(container::remove::ask))
         .route("/containers/{id}/remove", web::post().to(container::remove::remove))
         .route("/images", web::get().to(images::show))
-        .route("/images/load", web::post().to(images::load))
         .route("/images/remove", web::post().to(images::remove))
         .route("/volumes", web::get().to(volumes::show))
         .route("/volumes/new", web::post().to(volumes::create))

@@ -83,12 +83,7 @@ pub async fn sign_in(
         old_cookie: old.as_ref().map(Cookie::value),
     };
     let again = |status: StatusCode, error: String| {
-        let page = Page {
-            door: door(&request),
-            error: Some(error),
-            name: form.name.clone(),
-            next: form.next.clone(),
-        };
+        let page = Page { door: door(&request), error: Some(error), name: form.name.clone(), next: form.next.clone() };
         answer(&page, status)
     };
     let t = door(&request).t;

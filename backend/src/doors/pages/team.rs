@@ -92,8 +92,7 @@ pub async fn show(app: web::Data<App>, reader: Reader) -> Result<HttpResponse, P
 async fn page(app: &App, reader: &Reader, new_token: Option<String>) -> Result<HttpResponse, PageError> {
     let (t, now) = (reader.t, now_ns());
     let frame = reader.frame(app, "team").await.map_err(|e| reader.refuse(e))?;
-    let target =
-        app.policy().members::<List>(&reader.caller, &frame.team).await.map_err(|e| reader.refuse(e))?;
+    let target = app.policy().members::<List>(&reader.caller, &frame.team).await.map_err(|e| reader.refuse(e))?;
     let members = service::members::list(app, &target).await.map_err(|e| reader.refuse(e))?;
     let target = app.policy().own_tokens::<List>(&reader.caller).map_err(|e| reader.refuse(e))?;
     let tokens = service::tokens::list(app, &target).await.map_err(|e| reader.refuse(e))?;

@@ -19,9 +19,8 @@ impl Look {
     /// How `container` looks at `now_ns`.
     pub fn of(container: &Container, t: Texts, now_ns: i64) -> Self {
         let run = &container.run;
-        let ago = |at: Option<i64>| {
-            at.map(|at| t.with("reason-exited-ago", duration(t, now_ns - at))).unwrap_or_default()
-        };
+        let ago =
+            |at: Option<i64>| at.map(|at| t.with("reason-exited-ago", duration(t, now_ns - at))).unwrap_or_default();
         let (tone, word, reason) = match container.state {
             State::Created if !run.error.is_empty() => ("failed", t.get("state-created"), run.error.clone()),
             State::Created => ("created", t.get("state-created"), String::new()),

@@ -3,8 +3,8 @@
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use sampan_engine::containers::config::{ContainerConfig, MountSource, Network};
 use sampan_engine::containers::Container;
+use sampan_engine::containers::config::{ContainerConfig, MountSource, Network};
 use serde::Deserialize;
 
 use super::super::error::PageError;
@@ -116,7 +116,9 @@ pub(in super::super) fn docker_command(name: Option<&str>, config: &ContainerCon
         Network::Container { container } => option("--network", format!("container:{container}")),
     }
     for port in &config.ports {
-        let host = port.host_ports.map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
+        let host = port
+            .host_ports
+            .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
         let address = port.host_address.map(|address| format!("{address}:")).unwrap_or_default();
         let protocol = if port.protocol == sampan_engine::containers::config::Protocol::Udp { "/udp" } else { "" };
         option("-p", format!("{address}{}:{}{protocol}", host.unwrap_or_default(), port.container_port));
@@ -151,7 +153,11 @@ pub(in super::super) fn docker_command(name: Option<&str>, config: &ContainerCon
 /// As a POSIX shell reads it back.
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%_+=:,./-".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

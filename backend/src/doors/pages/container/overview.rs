@@ -17,7 +17,6 @@ use crate::policy::action::{Stats, View};
 use crate::service;
 use crate::texts::Texts;
 
-
 #[derive(Template)]
 #[template(path = "container_overview.html")]
 struct Whole {
@@ -126,8 +125,8 @@ pub(super) fn meters(sample: &Sample, t: Texts) -> Vec<Meter> {
     let used = sample.memory_bytes.saturating_sub(sample.memory_inactive_file_bytes);
     let limit = (sample.memory_limit_bytes > 0)
         .then(|| (number(sample.memory_limit_bytes), t.with("of-limit", memory(sample.memory_limit_bytes))));
-    let pids = (sample.pids_limit > 0)
-        .then(|| (number(sample.pids_limit), t.with("of-limit", sample.pids_limit.to_string())));
+    let pids =
+        (sample.pids_limit > 0).then(|| (number(sample.pids_limit), t.with("of-limit", sample.pids_limit.to_string())));
     vec![
         Meter::new(t, &t.get("memory"), (number(used), memory(used)), limit),
         Meter::new(t, &t.get("processes"), (number(sample.pids), sample.pids.to_string()), pids),
@@ -153,7 +152,10 @@ fn ports(container: &Container) -> Vec<Fact> {
         .iter()
         .map(|port| {
             let protocol = format!("{:?}", port.protocol).to_lowercase();
-            Fact::mono(format!("{}/{protocol}", port.container_port), format!("{}:{}", port.host_address, port.host_port))
+            Fact::mono(
+                format!("{}/{protocol}", port.container_port),
+                format!("{}:{}", port.host_address, port.host_port),
+            )
         })
         .collect();
     if let Some(endpoint) = &container.run.endpoint {
@@ -206,7 +208,10 @@ fn isolation(container: &Container, t: Texts) -> Isolation {
     if !privileges.is_empty() {
         facts.push(Fact::words(t.get("privileges"), privileges.join(", ")));
     }
-    facts.push(Fact::mono(t.get("cgroup"), format!("{}/{}", container.owner.key, &container.id[..12.min(container.id.len())])));
+    facts.push(Fact::mono(
+        t.get("cgroup"),
+        format!("{}/{}", container.owner.key, &container.id[..12.min(container.id.len())]),
+    ));
     Isolation {
         note: t.get(if host_user { "isolation-host" } else { "isolation-mapped" }),
         pid,

@@ -14,8 +14,8 @@ use super::super::frame::Frame;
 use super::super::reader::Reader;
 use super::super::words::{Look, duration, memory, now_ns};
 use crate::app::App;
+use crate::policy::Containers;
 use crate::policy::action::{List, Stats};
-use crate::policy::{Containers};
 use crate::service;
 use crate::texts::Texts;
 
@@ -70,11 +70,7 @@ struct Row {
 }
 
 /// The page, or its live part.
-pub async fn show(
-    app: web::Data<App>,
-    reader: Reader,
-    filter: web::Query<Filter>,
-) -> Result<HttpResponse, PageError> {
+pub async fn show(app: web::Data<App>, reader: Reader, filter: web::Query<Filter>) -> Result<HttpResponse, PageError> {
     let filter = filter.into_inner();
     let target = app.policy().team::<List, _>(&reader.caller, Containers).map_err(|e| reader.refuse(e))?;
     let all = service::containers::list(&app, &target, true);

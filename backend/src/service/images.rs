@@ -1,0 +1,50 @@
+//! Images.
+
+use sampan_engine::images::{HistoryLine, Image as Seen, PruneFilter, Pruned, Removed, Tagged, Usage};
+use serde_json::json;
+
+use super::Result;
+use crate::app::App;
+use crate::policy::action::{List, Prune, Remove, Tag, View};
+use crate::policy::{Granted, Image, Images};
+
+/// The team's, newest first.
+pub async fn list(app: &App, target: &Granted<List, Images>) -> Result<Vec<Seen>> {
+    Ok(app.engine.images().list(target.owner()).await?)
+}
+
+/// One.
+pub async fn inspect(app: &App, target: &Granted<View, Image>) -> Result<Seen> {
+    Ok(app.engine.images().find(target.owner(), target.noun().reference()).await?)
+}
+
+/// How it was made, newest step first.
+pub async fn history(app: &App, target: &Granted<View, Image>) -> Result<Vec<HistoryLine>> {
+    Ok(app.engine.images().history(target.owner(), target.noun().reference()).await?)
+}
+
+/// Gives it a further name, taking that from another image of the team if need be.
+pub async fn tag(app: &App, target: Granted<Tag, Image>, reference: &str) -> Result<Tagged> {
+    let tagged = app.engine.images().tag(target.owner(), target.noun().reference(), reference).await?;
+    app.note(&target, target.noun().reference(), json!({ "reference": reference }));
+    Ok(tagged)
+}
+
+/// Takes a name, and the image with its last one; `force` also where stopped containers stand in the way.
+pub async fn remove(app: &App, target: Granted<Remove, Image>, force: bool) -> Result<Vec<Removed>> {
+    let removed = app.engine.images().remove(target.owner(), target.noun().reference(), force).await?;
+    app.note(&target, target.noun().reference(), json!({ "force": force }));
+    Ok(removed)
+}
+
+/// Removes what no container of the team uses.
+pub async fn prune(app: &App, target: Granted<Prune, Images>, filter: &PruneFilter) -> Result<Pruned> {
+    let pruned = app.engine.images().prune(target.owner(), filter).await?;
+    app.note(&target, "unused images", json!({ "bytes": pruned.reclaimed_bytes }));
+    Ok(pruned)
+}
+
+/// What the team's images take of the disk.
+pub async fn usage(app: &App, target: &Granted<List, Images>) -> Result<Usage> {
+    Ok(app.engine.images().usage(target.owner()).await?)
+}
