@@ -29,6 +29,7 @@ const TAIL_BYTES: u64 = 16 << 10;
 pub struct Journal {
     id: String,
     last: Option<Entry>,
+    last_start: Option<(i32, u32)>,
 }
 
 impl Journal {
@@ -37,18 +38,15 @@ impl Journal {
     /// # Errors
     /// As open(2) and read(2).
     pub fn open(folder: impl AsFd, id: &str) -> io::Result<Self> {
-        let mut last = None;
-        for name in [FILE, OLD_FILE] {
+        let mut journal = Self { id: id.to_owned(), last: None, last_start: None };
+        for name in [OLD_FILE, FILE] {
             if let Some(mut file) = open_file(&folder, name, OFlags::RDONLY)? {
                 let length = file.metadata()?.len();
                 file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
-                last = entries(&file)?.pop();
-                if last.is_some() {
-                    break;
-                }
+                entries(&file)?.iter().for_each(|entry| journal.note(entry));
             }
         }
-        Ok(Self { id: id.to_owned(), last })
+        Ok(journal)
     }
 
     /// The last entry.
@@ -56,31 +54,41 @@ impl Journal {
         self.last.as_ref()
     }
 
-    /// Writes one entry.
-    ///
-    /// # Errors
-    /// As open(2) and write(2); nothing was written then.
-    pub fn append(&mut self, folder: impl AsFd, at_ns: i64, what: Happening) -> io::Result<Entry> {
+    /// The pid and the number of restarts of the last start, if the file's end still tells.
+    pub fn last_start(&self) -> Option<(i32, u32)> {
+        self.last_start
+    }
+
+    /// Writes one entry. It counts also when it could not be written: who listens now is told all the same.
+    pub fn append(&mut self, folder: impl AsFd, at_ns: i64, what: Happening) -> (Entry, io::Result<()>) {
         let sequence = self.last.as_ref().map_or(1, |last| last.sequence + 1);
         let entry = Entry { id: self.id.clone(), at_ns, sequence, what };
-        let mut line = serde_json::to_vec(&entry)?;
-        line.push(b'\n');
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND;
-        let mut file = open_file(&folder, FILE, flags)?.ok_or(io::ErrorKind::NotFound)?;
-        let length = file.metadata()?.len();
-        if length >= FILE_BYTES {
-            rustix::fs::renameat(&folder, FILE, &folder, OLD_FILE)?;
-            file = open_file(&folder, FILE, flags)?.ok_or(io::ErrorKind::NotFound)?;
-        } else if length > 0 && !ends_with_newline(&mut file)? {
-            line.insert(0, b'\n');
-        }
-        if let Err(error) = file.write_all(&line) {
-            file.set_len(length.min(file.metadata()?.len()))?;
-            return Err(error);
+        self.note(&entry);
+        let written = write(&folder, &entry);
+        (entry, written)
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        if let Happening::Started { pid, restarts } = entry.what {
+            self.last_start = Some((pid, restarts));
         }
         self.last = Some(entry.clone());
-        Ok(entry)
     }
+}
+
+fn write(folder: &impl AsFd, entry: &Entry) -> io::Result<()> {
+    let mut line = serde_json::to_vec(entry)?;
+    line.push(b'\n');
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND;
+    let mut file = open_file(folder, FILE, flags)?.ok_or(io::ErrorKind::NotFound)?;
+    let length = file.metadata()?.len();
+    if length >= FILE_BYTES {
+        rustix::fs::renameat(folder, FILE, folder, OLD_FILE)?;
+        file = open_file(folder, FILE, flags)?.ok_or(io::ErrorKind::NotFound)?;
+    } else if length > 0 && !ends_with_newline(&mut file)? {
+        line.insert(0, b'\n');
+    }
+    file.write_all(&line)
 }
 
 /// All entries after `sequence`, oldest first, of the container whose folder this is. None: nothing ever happened.
@@ -132,10 +140,12 @@ mod tests {
         let folder = File::open(place.path())?;
         let mut journal = Journal::open(&folder, "a")?;
         assert_eq!(journal.last(), None);
-        journal.append(&folder, 5, Happening::Started { pid: 3, restarts: 0 })?;
+        journal.append(&folder, 5, Happening::Started { pid: 3, restarts: 0 }).1?;
         File::options().append(true).open(place.path().join(FILE))?.write_all(b"{\"id\":\"a\",\"at_")?;
         let mut journal = Journal::open(&folder, "a")?;
-        let entry = journal.append(&folder, 6, Happening::StdinClosed)?;
+        let (entry, written) = journal.append(&folder, 6, Happening::StdinClosed);
+        written?;
+        assert_eq!(journal.last_start(), Some((3, 0)));
         assert_eq!(entry.sequence, 2);
         assert_eq!(read_after(place.path(), 1)?, std::slice::from_ref(&entry));
         assert_eq!(Journal::open(&folder, "a")?.last(), Some(&entry));
@@ -150,11 +160,8 @@ mod tests {
         let mut journal = Journal::open(&folder, "a")?;
         let message = "no space".repeat(1000);
         for at_ns in 0..150 {
-            journal.append(
-                &folder,
-                at_ns,
-                Happening::RestartFailed { message: message.clone(), restart_in_ms: None },
-            )?;
+            let what = Happening::RestartFailed { message: message.clone(), restart_in_ms: None };
+            journal.append(&folder, at_ns, what).1?;
         }
         assert!(place.path().join(OLD_FILE).exists());
         let sequences: Vec<u64> = read_after(place.path(), 0)?.iter().map(|entry| entry.sequence).collect();

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod keeper;
 pub mod lifecycle;
 pub mod log;
+pub mod monitor;
 pub mod namespaces;
 pub mod rlimits;
 pub mod rootfs;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use sampan_runtime::{keeper, spawner};
+use sampan_runtime::{keeper, monitor, spawner};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Some("init") => return sampan_runtime::init::reaper(words.map(|word| word.to_string_lossy().into_owned())),
         Some("spawner") => spawner(words),
         Some("keeper") => keeper(words),
+        Some("monitor") => monitor(words),
         _ => Err(format!("no face named {face:?}; it has keeper, spawner, monitor and run").into()),
     };
     match done {
@@ -31,6 +32,10 @@ fn keeper(words: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
 
 fn spawner(words: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
     Ok(spawner::run(spawner::Arguments::parse(words)?)?)
+}
+
+fn monitor(words: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
+    Ok(monitor::run(monitor::Arguments::parse(words)?)?)
 }
 
 /// An error with all its causes, once.

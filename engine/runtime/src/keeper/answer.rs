@@ -1,6 +1,6 @@
 //! What keeper does at each request.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::children::Ended;
 use super::clients::Client;
@@ -17,22 +17,22 @@ impl Keeper {
         match request {
             Request::Hello { version: _, role } => self.hello(client, role),
             _ if !greeted => {
-                client.send(refusal(RefusalKind::Invalid, "the first message must be a hello"), &[]);
-                client.broken = true;
+                client.send(refusal(RefusalKind::Invalid, "the first message must be a hello"));
+                client.outbox.give_up();
             }
             Request::Get { name } => match self.store.get(&name) {
-                Some(kept) => client.send(Answer::Kept, kept),
-                None => client.send(refusal(RefusalKind::NotFound, format!("nothing is kept under {name}")), &[]),
+                Some(kept) => client.outbox.send(Answer::Kept, &kept.iter().map(AsFd::as_fd).collect::<Vec<_>>()),
+                None => client.send(refusal(RefusalKind::NotFound, format!("nothing is kept under {name}"))),
             },
             Request::EnsureMonitor { team } => self.ensure_monitor(client, team),
             Request::Watch { pid, team, what } => {
                 let answer = self.watch(pid, team, what, descriptors);
-                client.send(answer, &[]);
+                client.send(answer);
                 self.tell_waiting(Some(client));
             }
             other => {
                 let answer = self.plain(client, other, descriptors);
-                client.send(answer, &[]);
+                client.send(answer);
             }
         }
     }
@@ -72,14 +72,14 @@ impl Keeper {
     }
 
     fn hello(&mut self, client: &mut Client, role: Role) {
-        client.send(Answer::Welcome { version: VERSION }, &[]);
+        client.send(Answer::Welcome { version: VERSION });
         let missed = match &role {
             Role::Monitor { team } => self.children.unconfirmed(team),
             Role::Serve => self.children.take_execs(),
             Role::Spawner | Role::Net => Vec::new(),
         };
         for ended in missed {
-            client.send(news(ended), &[]);
+            client.send(news(ended));
         }
         if let Role::Monitor { team } = &role {
             self.monitor_is_ready(team, client);
@@ -91,7 +91,7 @@ impl Keeper {
     fn monitor_is_ready(&mut self, key: &str, client: &Client) {
         let helper = Helper::Monitor(key.to_owned());
         if !self.helpers.runs(&helper)
-            && let Ok(peer) = client.connection.peer()
+            && let Ok(peer) = client.outbox.connection.peer()
             && peer.pid != rustix::process::getpid().as_raw_nonzero().get()
         {
             // One that an earlier keeper started and that found us.
@@ -107,12 +107,12 @@ impl Keeper {
             || team.key.is_empty()
             || team.key.len() > 16
         {
-            client.send(refusal(RefusalKind::Invalid, format!("{:?} is no key of a team", team.key)), &[]);
+            client.send(refusal(RefusalKind::Invalid, format!("{:?} is no key of a team", team.key)));
             return;
         }
         let here = self.clients.iter().any(|other| other.role == Some(Role::Monitor { team: team.key.clone() }));
         if here {
-            client.send(Answer::Done, &[]);
+            client.send(Answer::Done);
             return;
         }
         self.helpers.want(Helper::Monitor(team.key.clone()));
@@ -160,7 +160,7 @@ impl Keeper {
                 };
                 if concerned {
                     serve_was_told |= client.role == Some(Role::Serve);
-                    client.send(news(ended.clone()), &[]);
+                    client.send(news(ended.clone()));
                 }
             }
             if exec && !serve_was_told {

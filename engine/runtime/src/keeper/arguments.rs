@@ -20,6 +20,8 @@ pub struct Arguments {
     pub gid: u32,
     /// `--sampan`: the program whose `net` face is started; without it no network process is started.
     pub sampan: Option<PathBuf>,
+    /// `--spawner`: the program whose `spawner` face is started; default our own.
+    pub spawner: Option<PathBuf>,
     /// All that follows `--`: passed on to `sampan net` as it is.
     pub net: Vec<OsString>,
 }
@@ -55,7 +57,8 @@ impl Arguments {
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, ArgumentError> {
         let (options, rest) = options(words)?;
         let take = |name| options.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let known = ["--data-root", "--state-root", "--instance", "--cgroup-parent", "--uid", "--gid", "--sampan"];
+        let known =
+            ["--data-root", "--state-root", "--instance", "--cgroup-parent", "--uid", "--gid", "--sampan", "--spawner"];
         if let Some((name, _)) = options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             return Err(ArgumentError::Unknown { name: name.clone() });
         }
@@ -67,6 +70,7 @@ impl Arguments {
             uid: number("--uid", take("--uid"))?,
             gid: number("--gid", take("--gid"))?,
             sampan: take("--sampan").map(PathBuf::from),
+            spawner: take("--spawner").map(PathBuf::from),
             net: rest,
         })
     }

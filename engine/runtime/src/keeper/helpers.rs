@@ -195,7 +195,7 @@ impl Helpers {
     }
 
     fn spawner(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(self.arguments.spawner.as_ref().unwrap_or(&self.program));
         command.arg("spawner");
         self.roots(&mut command);
         self.owner(&mut command);

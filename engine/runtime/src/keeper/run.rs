@@ -117,7 +117,7 @@ pub fn run(arguments: Arguments) -> Result<(), KeeperError> {
         keeper.round(&signals, &listener);
     }
     for client in &mut keeper.clients {
-        client.flush();
+        client.outbox.flush();
     }
     keeper.helpers.end_all();
     if let Err(error) = std::fs::remove_file(&socket) {
@@ -150,24 +150,24 @@ impl Keeper {
             self.accept(listener);
         }
         self.answer_waiting();
-        self.clients.retain(|client| !client.broken);
+        self.clients.retain(|client| !client.outbox.is_broken());
     }
 
     /// One message of one client. It is taken out while it is served.
     fn serve(&mut self, id: u64) {
         let Some(place) = self.clients.iter().position(|client| client.id == id) else { return };
         let mut client = self.clients.swap_remove(place);
-        client.flush();
-        match client.connection.receive::<Request>() {
+        client.outbox.flush();
+        match client.outbox.connection.receive::<Request>() {
             Ok(Some((request, descriptors))) => self.answer(&mut client, request, descriptors),
-            Ok(None) => client.broken = true,
+            Ok(None) => client.outbox.give_up(),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
                 io::ErrorKind::InvalidData => {
                     let text = format!("keeper did not understand a message, or has no descriptors left: {error}");
-                    client.send(refusal(RefusalKind::Exhausted, text), &[]);
+                    client.send(refusal(RefusalKind::Exhausted, text));
                 }
-                _ => client.broken = true,
+                _ => client.outbox.give_up(),
             },
         }
         self.clients.push(client);
@@ -232,9 +232,9 @@ impl Keeper {
         for (id, team) in std::mem::take(&mut self.waiting_for_monitor) {
             let Some(client) = self.clients.iter_mut().find(|client| client.id == id) else { continue };
             if ready.contains(&team) {
-                client.send(Answer::Done, &[]);
+                client.send(Answer::Done);
             } else if late {
-                client.send(refusal(RefusalKind::Internal, format!("the monitor of team {team} does not start")), &[]);
+                client.send(refusal(RefusalKind::Internal, format!("the monitor of team {team} does not start")));
             } else {
                 self.waiting_for_monitor.push((id, team));
             }
@@ -256,8 +256,8 @@ impl Keeper {
         polled.extend(foreign.iter().map(|(_, pidfd)| PollFd::from_borrowed_fd(*pidfd, PollFlags::IN)));
         polled.extend(adopted.iter().map(|(_, pidfd)| PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)));
         polled.extend(clients.iter().map(|client| {
-            let wanted = if client.has_waiting() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-            PollFd::from_borrowed_fd(client.connection.as_fd(), wanted)
+            let wanted = if client.outbox.has_waiting() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            PollFd::from_borrowed_fd(client.outbox.connection.as_fd(), wanted)
         }));
         let timeout = self.timeout();
         if let Err(error) = rustix::event::poll(&mut polled, timeout.as_ref())

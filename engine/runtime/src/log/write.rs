@@ -31,7 +31,7 @@ pub struct Writer {
     committed: u64,
     /// The next frame at or beyond this position gets an index entry.
     index_due: u64,
-    reading: bool,
+    was_reading: bool,
 }
 
 impl Writer {
@@ -63,7 +63,7 @@ impl Writer {
             head,
             committed: found.committed,
             index_due: found.committed.max(found.segment_start + INDEX_EVERY),
-            reading: false,
+            was_reading: found.reading,
         };
         if found.reading {
             writer.append(Stream::Note, crate::time::now_ns(), b"output may be missing here: its reader was killed")?;
@@ -75,6 +75,11 @@ impl Writer {
     /// Bytes of the whole log that may be read.
     pub fn committed(&self) -> u64 {
         self.committed
+    }
+
+    /// Whether the writer before this one was killed with bytes in its hands.
+    pub fn was_reading(&self) -> bool {
+        self.was_reading
     }
 
     /// New bounds; they hold from the next frame on.
@@ -145,8 +150,7 @@ impl Writer {
     ///
     /// # Errors
     /// As pwrite(2).
-    pub fn set_reading(&mut self, reading: bool) -> io::Result<()> {
-        self.reading = reading;
+    pub fn set_reading(&self, reading: bool) -> io::Result<()> {
         self.write_head(reading)
     }
 
@@ -170,8 +174,7 @@ impl Writer {
         Ok(moved)
     }
 
-    fn commit(&mut self) -> io::Result<()> {
-        self.reading = false;
+    fn commit(&self) -> io::Result<()> {
         self.write_head(false)
     }
 

@@ -15,6 +15,7 @@
 pub mod keeper;
 pub mod monitor;
 pub mod net;
+pub mod outbox;
 pub mod socket;
 pub mod spawner;
 
