@@ -57,11 +57,6 @@ impl Filters {
         !self.get(key).is_empty()
     }
 
-    /// No filter at all.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// True when the key was not given, or one value equals `source`.
     pub fn is_one_of(&self, key: &str, source: &str) -> bool {
         !self.contains(key) || self.get(key).iter().any(|value| value == source)

@@ -7,7 +7,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::error::DockerError;
+use super::extract::BODY_LIMIT_BYTES;
 use super::router::router;
 use super::version::{self, NEWEST};
 use crate::app::App;
@@ -96,13 +98,30 @@ async fn answer(mut routes: Router, caller: Result<Caller, DockerError>, request
         Ok(normal) => normal,
         Err(refused) => return refused.into_response(),
     };
-    let mut request = request.map(Body::new);
+    let (parts, body) = request.into_parts();
+    let mut request = match whole(body).await {
+        Ok(body) => Request::from_parts(parts, body),
+        Err(refused) => return refused.into_response(),
+    };
     *request.uri_mut() = uri;
     request.extensions_mut().insert(version);
     request.extensions_mut().insert(caller);
     match routes.call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
+    }
+}
+
+/// Takes a small body in before anybody answers: a client that is refused before it has sent everything would see its
+/// connection break instead of the sentence.
+async fn whole(body: Incoming) -> Result<Body, DockerError> {
+    match body.size_hint().exact() {
+        Some(size) if (1..=BODY_LIMIT_BYTES as u64).contains(&size) => {
+            let collected = body.collect().await;
+            let collected = collected.map_err(|_| DockerError::invalid("the request's body ended early"))?;
+            Ok(Body::from(collected.to_bytes()))
+        }
+        _ => Ok(Body::new(body)),
     }
 }
 

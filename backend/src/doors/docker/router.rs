@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::{MethodFilter, MethodRouter, delete, get, on, post, put};
 use http::Method;
 
@@ -184,7 +185,7 @@ pub fn router(app: Arc<App>) -> Router {
     for route in ROUTES {
         let methods = match route.handler {
             Handler::Here(handler) => handler(),
-            Handler::Missing(sentence) => filtered(route, move || async move { DockerError::unsupported(sentence) }),
+            Handler::Missing(sentence) => filtered(route, move |body| system::missing::refuse(body, sentence)),
             Handler::NoSwarm => filtered(route, system::missing::no_swarm),
         };
         router = router.route(route.path, methods);
@@ -198,7 +199,7 @@ pub fn router(app: Arc<App>) -> Router {
 /// A handler for the route's method alone.
 fn filtered<F, Out>(route: &Route, handler: F) -> MethodRouter<Arc<App>>
 where
-    F: Fn() -> Out + Clone + Send + Sync + 'static,
+    F: Fn(Body) -> Out + Clone + Send + Sync + 'static,
     Out: Future<Output = DockerError> + Send + 'static,
 {
     match route.method {

@@ -69,6 +69,6 @@ pub async fn attach(
     let target = app.policy().container::<Attach>(&caller, &id)?;
     let attached = service::containers::attach(&app, target, wanted).await?;
     // As dockerd: unless the end of the input is the container's to see, it ends the client's session.
-    let ends_with_input = wanted.stdin && !(container.config.stdin_once && !container.config.tty);
+    let ends_with_input = wanted.stdin && (container.config.tty || !container.config.stdin_once);
     Ok(Session { attached, keys, ends_with_input }.run(Connection::of(request), version))
 }

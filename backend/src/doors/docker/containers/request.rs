@@ -106,7 +106,6 @@ impl CreateRequest {
             annotations: host.annotations.clone(),
             healthcheck: config.healthcheck.as_ref().map(healthcheck).transpose()?,
             echo: serde_json::json!({ "Config": config, "HostConfig": host }),
-            ..ContainerConfig::default()
         })
     }
 

@@ -1,14 +1,32 @@
 //! What is Docker's and is not here: each route says so in a sentence.
 
 use axum::Json as Answer;
+use axum::body::Body;
 use axum::response::IntoResponse;
+use futures_util::StreamExt;
 use http::StatusCode;
 use serde_json::json;
 
 use crate::doors::docker::error::DockerError;
 
+/// Most of an upload that is thrown away, so that its sender hears the sentence: a build's context.
+const THROWN_AWAY_BYTES: usize = 64 << 20;
+
+/// 501 with a sentence, once the client has sent what it wants to send.
+pub async fn refuse(body: Body, sentence: &'static str) -> DockerError {
+    let mut pieces = body.into_data_stream();
+    let mut thrown_away = 0;
+    while thrown_away < THROWN_AWAY_BYTES {
+        match pieces.next().await {
+            Some(Ok(piece)) => thrown_away += piece.len(),
+            Some(Err(_)) | None => break,
+        }
+    }
+    DockerError::unsupported(sentence)
+}
+
 /// dockerd's answer outside of a swarm, which clients know.
-pub async fn no_swarm() -> DockerError {
+pub async fn no_swarm(_body: Body) -> DockerError {
     DockerError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to \
