@@ -14,6 +14,7 @@ mod filters;
 mod frames;
 mod hijack;
 mod humans;
+mod images;
 mod listen;
 mod networks;
 mod router;

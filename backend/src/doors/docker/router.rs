@@ -8,7 +8,7 @@ use axum::routing::{MethodFilter, MethodRouter, delete, get, on, post, put};
 use http::Method;
 
 use super::error::DockerError;
-use super::{containers, execs, networks, system, volumes};
+use super::{containers, execs, images, networks, system, volumes};
 use crate::app::App;
 use crate::policy::{Act, NounKind as Noun, Verb};
 
@@ -82,6 +82,7 @@ pub const ROUTES: &[Route] = &[
     open("GET", "/version", || get(system::version::version)),
     here("GET", "/info", Verb::View, Noun::System, || get(system::info::info)),
     here("GET", "/events", Verb::Watch, Noun::Event, || get(system::events::events)),
+    here("GET", "/system/df", Verb::View, Noun::System, || get(system::df::df)),
     missing("POST", "/auth", LOGIN),
     here("GET", "/containers/json", Verb::List, Noun::Container, || get(containers::list::list)),
     here("POST", "/containers/create", Verb::Create, Noun::Container, || post(containers::create::create)),
@@ -116,6 +117,12 @@ pub const ROUTES: &[Route] = &[
     here("POST", "/exec/{id}/start", Verb::Start, Noun::Exec, || post(execs::start::start)),
     here("POST", "/exec/{id}/resize", Verb::Resize, Noun::Exec, || post(execs::resize::resize)),
     here("GET", "/exec/{id}/json", Verb::View, Noun::Exec, || get(execs::inspect::inspect)),
+    here("GET", "/images/json", Verb::List, Noun::Image, || get(images::list::list)),
+    here("POST", "/images/prune", Verb::Prune, Noun::Image, || post(images::prune::prune)),
+    here("GET", "/images/{name}/json", Verb::View, Noun::Image, || get(images::inspect::inspect)),
+    here("GET", "/images/{name}/history", Verb::View, Noun::Image, || get(images::history::history)),
+    here("POST", "/images/{name}/tag", Verb::Tag, Noun::Image, || post(images::tag::tag)),
+    here("DELETE", "/images/{name}", Verb::Remove, Noun::Image, || delete(images::remove::remove)),
     missing("POST", "/images/create", PULL),
     missing("GET", "/images/search", PULL),
     missing("GET", "/images/get", SAVE),

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use serde::Deserialize;
 
-use super::{sizes, view};
+use super::{names, sizes, view};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::doors::docker::error::DockerError;
@@ -35,6 +35,9 @@ pub async fn inspect(
     let target = app.policy().container::<View>(&caller, &id)?;
     let container = service::containers::inspect(&app, &target)?;
     let exec_ids = service::execs::of_container(&app, &target)?;
-    let size = if query.size { Some(sizes::of(&app, &caller, &container).await?) } else { None };
+    let size = match query.size {
+        true => Some(sizes::of(&app, &caller, &container, &names::of_images(&app, &caller).await?).await?),
+        false => None,
+    };
     Ok(Answer(view::inspect(&container, view::Extra { exec_ids, size }, version)))
 }

@@ -52,11 +52,28 @@ pub async fn list(
     let now_ns = times::now_ns();
     let mut lines = Vec::with_capacity(found.len());
     for container in found.iter().filter(|container| filter.wants(container)).take(limit.unwrap_or(usize::MAX)) {
-        let size = if query.size { Some(sizes::of(&app, &caller, container).await?) } else { None };
+        let size = if query.size { Some(sizes::of(&app, &caller, container, &image_names).await?) } else { None };
         let image = image_names.shown(&container.config.image, &container.image_id);
         lines.push(view::summary(container, &image, size, version, now_ns));
     }
     Ok(Answer(Value::Array(lines)))
+}
+
+/// All of the team's, with their sizes, for `system df`.
+///
+/// # Errors
+/// As the services.
+pub async fn sized(app: &App, caller: &Caller, version: Version) -> Result<Value, DockerError> {
+    let target = app.policy().team::<List, _>(caller, Containers)?;
+    let image_names = names::of_images(app, caller).await?;
+    let now_ns = times::now_ns();
+    let mut lines = Vec::new();
+    for container in service::containers::list(app, &target, true) {
+        let size = sizes::of(app, caller, &container, &image_names).await?;
+        let image = image_names.shown(&container.config.image, &container.image_id);
+        lines.push(view::summary(&container, &image, Some(size), version, now_ns));
+    }
+    Ok(Value::Array(lines))
 }
 
 /// Look-ups within the caller's team.

@@ -12,7 +12,7 @@ mod list_filter;
 mod log_config;
 pub mod logs;
 mod mounts;
-mod names;
+pub mod names;
 pub mod network_settings;
 pub mod pause;
 mod ports;
@@ -35,7 +35,7 @@ pub mod update;
 mod view;
 pub mod wait;
 
+pub use list::sized as sized_list;
 pub use mounts::check_driver;
 pub use request::RUNTIME;
-pub use sizes::of as size_of;
 pub use view::STORAGE_DRIVER;

@@ -3,6 +3,7 @@
 use sampan_engine::containers::Container;
 use sampan_engine::volumes::Usage;
 
+use super::names::ImageNames;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::doors::docker::error::DockerError;
@@ -13,7 +14,13 @@ use crate::service;
 ///
 /// # Errors
 /// As the services.
-pub async fn of(app: &App, caller: &Caller, container: &Container) -> Result<(Usage, u64), DockerError> {
+pub async fn of(
+    app: &App,
+    caller: &Caller,
+    container: &Container,
+    names: &ImageNames,
+) -> Result<(Usage, u64), DockerError> {
     let target = app.policy().container::<View>(caller, &container.id)?;
-    Ok((service::containers::usage(app, &target).await?, 0))
+    let usage = service::containers::usage(app, &target).await?;
+    Ok((usage, names.size_of(&container.image_id)))
 }

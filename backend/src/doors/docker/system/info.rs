@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::host;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::doors::docker::containers::{RUNTIME, STORAGE_DRIVER};
+use crate::doors::docker::containers::{RUNTIME, STORAGE_DRIVER, names};
 use crate::doors::docker::error::DockerError;
 use crate::doors::docker::times;
 use crate::policy::action::{List, View};
@@ -24,6 +24,7 @@ pub async fn info(State(app): State<Arc<App>>, caller: Caller) -> Result<impl In
     let containers = service::containers::list(&app, &app.policy().team::<List, _>(&caller, Containers)?, true);
     let count = |wanted: &[Doing]| containers.iter().filter(|container| wanted.contains(&container.state)).count();
     let mut info = about_host(&app);
+    info["Images"] = json!(names::of_images(&app, &caller).await?.count());
     info["Containers"] = json!(containers.len());
     info["ContainersRunning"] = json!(count(&[Doing::Running, Doing::Restarting]));
     info["ContainersPaused"] = json!(count(&[Doing::Paused]));
