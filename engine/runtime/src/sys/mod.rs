@@ -7,6 +7,7 @@ pub mod launch;
 pub mod loopback;
 pub mod mounts;
 pub mod pidfd;
+pub mod seccomp;
 pub mod signals;
 #[cfg(test)]
 pub mod testing;
