@@ -1,44 +1,81 @@
 //! A connection that becomes a raw stream in both directions: `attach` and `exec start`.
 //!
-//! With `Upgrade: tcp` the answer is 101 and the connection is the stream. Without it the answer is 200, output is its
-//! body and input the request's, as in HTTP. Spec: Docker Engine API, `ContainerAttach`, "Hijacking".
+//! The handler hands a [`RawStream`] to its connection, which takes the socket back from hyper, writes the head of the
+//! answer and lets the bytes flow. With `Upgrade: tcp` the head is a 101, without it (the older style) a 200; the stream
+//! is the same. Spec: Docker Engine API, `ContainerAttach`, "Hijacking".
 
-use axum::body::{Body, BodyDataStream};
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{StatusCode, header};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use http::header;
 use sampan_engine::containers::{Attached, StdinWriter};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 use super::detach::DetachKeys;
+use super::error::DockerError;
 use super::frames::Framing;
 use super::version::Version;
 
 /// Largest piece of input read at once.
 const INPUT_BYTES: usize = 16 << 10;
 /// How long a client may go on sending after the output ended, before the connection is closed over it.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(2);
+/// How often it is looked whether a silent client is still there.
+const PRESENCE: Duration = if cfg!(test) { Duration::from_millis(10) } else { Duration::from_secs(5) };
 
-/// The way a client's connection can be taken over.
-pub enum Connection {
-    /// It asked for an upgrade.
-    Upgrade(OnUpgrade),
-    /// It did not: the request's body is all the input there is.
-    Body(BodyDataStream),
+/// A connection's ear for handlers that want the socket.
+pub type Takers = mpsc::Sender<(String, RawStream)>;
+
+/// A request whose connection can be taken over.
+pub struct Hijack {
+    takers: Takers,
+    upgrade: bool,
+    version: Version,
 }
 
-impl Connection {
-    /// Takes it out of a request. A body that is JSON must have been read before.
-    pub fn of(mut request: Request) -> Self {
-        if request.headers().contains_key(header::UPGRADE) {
-            return Self::Upgrade(hyper::upgrade::on(&mut request));
-        }
-        Self::Body(request.into_body().into_data_stream())
+impl<S: Send + Sync> FromRequestParts<S> for Hijack {
+    type Rejection = DockerError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, DockerError> {
+        let takers = parts.extensions.get::<Takers>().cloned();
+        let takers = takers.ok_or_else(|| DockerError::internal("this connection cannot become a stream"))?;
+        let upgrade = parts.headers.contains_key(header::UPGRADE);
+        Ok(Self { takers, upgrade, version: Version::from_request_parts(parts, state).await? })
     }
+}
+
+impl Hijack {
+    /// Hands the stream over. Never answers, unless the connection is gone: the stream is the answer.
+    pub async fn answer(self, stream: RawStream) -> Response {
+        let framing = match &stream {
+            RawStream::Session(session) => Framing::of(session.attached.tty),
+            RawStream::Sentence(_) => Framing::Raw,
+        };
+        let head = if self.upgrade {
+            let kind = framing.content_type(self.version);
+            format!("HTTP/1.1 101 UPGRADED\r\nContent-Type: {kind}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+        } else {
+            "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n".to_owned()
+        };
+        if self.takers.send((head, stream)).await.is_err() {
+            tracing::debug!("a client left before its stream began");
+        }
+        std::future::pending().await
+    }
+}
+
+/// What flows over a connection that was taken over.
+pub enum RawStream {
+    /// The streams of a container or an exec.
+    Session(Session),
+    /// One sentence: why an exec did not begin, when the client reads its stream and not the status.
+    Sentence(String),
 }
 
 /// How a stream behaves.
@@ -51,43 +88,48 @@ pub struct Session {
     pub ends_with_input: bool,
 }
 
-impl Session {
-    /// Answers and lets the streams flow.
-    pub fn run(self, connection: Connection, version: Version) -> Response {
-        let framing = Framing::of(self.attached.tty);
-        match connection {
-            Connection::Upgrade(upgrade) => {
-                tokio::spawn(async move {
-                    match upgrade.await {
-                        Ok(upgraded) => self.flow(TokioIo::new(upgraded), framing).await,
-                        Err(error) => tracing::debug!(%error, "a client left before its stream began"),
-                    }
-                });
-                switching(framing.content_type(version)).into_response()
-            }
-            Connection::Body(input) => {
-                if let Some(stdin) = self.attached.stdin {
-                    tokio::spawn(feed(input, stdin));
-                }
-                let output = self
-                    .attached
-                    .output
-                    .map(move |piece| piece.map(|piece| framing.frame(piece.stream, b"", &piece.bytes)));
-                let kind = [(header::CONTENT_TYPE, "application/vnd.docker.raw-stream")];
-                (kind, Body::from_stream(output)).into_response()
+impl RawStream {
+    /// Writes the head, then lets the bytes flow until either side is done. `early`: input that came with the request.
+    pub async fn flow(self, mut socket: UnixStream, head: String, early: Bytes) {
+        if socket.write_all(head.as_bytes()).await.is_err() {
+            return;
+        }
+        match self {
+            Self::Session(session) => session.flow(socket, early).await,
+            Self::Sentence(sentence) => {
+                let (mut from_client, mut to_client) = socket.split();
+                let _ = to_client.write_all(sentence.as_bytes()).await;
+                let _ = to_client.shutdown().await;
+                let _ = tokio::time::timeout(LINGER, drain(&mut from_client)).await;
             }
         }
     }
+}
 
+impl Session {
     /// Copies in both directions until the output ends, the client detaches, or either side is gone.
-    async fn flow<S: AsyncRead + AsyncWrite + Send>(self, io: S, framing: Framing) {
-        let (mut from_client, mut to_client) = tokio::io::split(io);
+    async fn flow(self, mut socket: UnixStream, early: Bytes) {
         let Self { attached: Attached { stdin, mut output, tty }, keys, ends_with_input } = self;
+        let framing = Framing::of(tty);
+        let (from_client, mut to_client) = socket.split();
+        let mut from_client = std::io::Cursor::new(early).chain(from_client);
         let writing = async {
-            while let Some(piece) = output.next().await {
-                let Ok(piece) = piece else { break };
-                if to_client.write_all(&framing.frame(piece.stream, b"", &piece.bytes)).await.is_err() {
-                    break;
+            loop {
+                tokio::select! {
+                    piece = output.next() => {
+                        let Some(Ok(piece)) = piece else { break };
+                        let frame = framing.frame(piece.stream, b"", &piece.bytes);
+                        if to_client.write_all(&frame).await.is_err() {
+                            break;
+                        }
+                    }
+                    () = tokio::time::sleep(PRESENCE) => {
+                        // A half-close is no absence; only a client that is gone makes the socket unwritable for good.
+                        let ready = to_client.ready(Interest::WRITABLE).await;
+                        if ready.is_ok_and(|ready| ready.is_write_closed()) {
+                            break;
+                        }
+                    }
                 }
             }
             // The half-close tells the client; a full one while it still sends would be a reset.
@@ -160,58 +202,24 @@ async fn drain<R: AsyncRead + Unpin>(from_client: &mut R) {
     while matches!(from_client.read(&mut buffer).await, Ok(count) if count > 0) {}
 }
 
-/// Input that comes as a request's body.
-async fn feed(mut input: BodyDataStream, mut stdin: StdinWriter) {
-    while let Some(Ok(piece)) = input.next().await {
-        if stdin.write_all(&piece).await.is_err() {
-            return;
-        }
-    }
-    let _ = stdin.shutdown().await;
-}
-
-fn switching(content_type: &'static str) -> impl IntoResponse {
-    (
-        StatusCode::SWITCHING_PROTOCOLS,
-        [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "tcp"), (header::CONTENT_TYPE, content_type)],
-    )
-}
-
-/// A stream of one sentence: why an exec did not begin, when the client reads its stream and not the status.
-pub fn sentence(connection: Connection, sentence: String) -> Response {
-    match connection {
-        Connection::Body(_) => Body::from(sentence).into_response(),
-        Connection::Upgrade(upgrade) => {
-            tokio::spawn(async move {
-                let Ok(upgraded) = upgrade.await else { return };
-                let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(upgraded));
-                let _ = to_client.write_all(sentence.as_bytes()).await;
-                let _ = to_client.shutdown().await;
-                let _ = tokio::time::timeout(LINGER, drain(&mut from_client)).await;
-            });
-            switching("application/vnd.docker.raw-stream").into_response()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use sampan_engine::containers::{Output, StandardStream};
 
     /// A session with a container that gives back what it reads.
-    fn session(tty: bool, ends_with_input: bool) -> Session {
+    fn session(tty: bool) -> Session {
         let (stdin, container) = tokio::io::duplex(1024);
         let echoed = tokio_util::io::ReaderStream::new(container)
             .map(|read| Ok(Output { stream: StandardStream::Stdout, at_ns: 0, bytes: read.expect("read") }));
         let attached = Attached { stdin: Some(stdin), output: echoed.boxed(), tty };
-        Session { attached, keys: DetachKeys::parse("").expect("default keys"), ends_with_input }
+        Session { attached, keys: DetachKeys::parse("").expect("default keys"), ends_with_input: false }
     }
 
-    async fn talk(tty: bool, ends_with_input: bool, typed: &[u8], close: bool) -> Vec<u8> {
-        let session = session(tty, ends_with_input);
-        let (mut client, server) = tokio::io::duplex(1024);
-        let flow = tokio::spawn(session.flow(server, Framing::of(tty)));
+    async fn talk(tty: bool, early: &'static [u8], typed: &[u8], close: bool) -> Vec<u8> {
+        let session = session(tty);
+        let (mut client, server) = UnixStream::pair().expect("sockets");
+        let flow = tokio::spawn(session.flow(server, Bytes::from_static(early)));
         client.write_all(typed).await.expect("typed");
         if close {
             client.shutdown().await.expect("half-close");
@@ -225,17 +233,33 @@ mod tests {
 
     #[tokio::test]
     async fn the_half_close_reaches_the_container_and_its_last_words_the_client() {
-        assert_eq!(talk(false, false, b"hi\n", true).await, b"\x01\0\0\0\0\0\0\x03hi\n");
+        assert_eq!(talk(false, b"", b"hi\n", true).await, b"\x01\0\0\0\0\0\0\x03hi\n");
     }
 
     #[tokio::test]
     async fn the_detach_keys_end_the_stream_of_a_terminal() {
-        let heard = talk(true, true, b"\x10\x11", false).await;
+        let heard = talk(true, b"", b"\x10\x11", false).await;
         assert_eq!(heard, b"");
     }
 
     #[tokio::test]
     async fn without_a_terminal_the_detach_keys_are_bytes_like_others() {
-        assert_eq!(talk(false, false, b"\x10\x11", true).await, b"\x01\0\0\0\0\0\0\x02\x10\x11");
+        assert_eq!(talk(false, b"", b"\x10\x11", true).await, b"\x01\0\0\0\0\0\0\x02\x10\x11");
+    }
+
+    #[tokio::test]
+    async fn input_that_came_with_the_request_comes_first() {
+        let heard = talk(false, b"a", b"b", true).await;
+        let texts: Vec<u8> = heard.chunks(9).filter_map(|frame| frame.get(8)).copied().collect();
+        assert!(heard.ends_with(b"b") && (texts == b"ab" || heard == b"\x01\0\0\0\0\0\0\x02ab"), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_container_does_not_keep_the_stream_of_a_client_that_is_gone() {
+        let attached = Attached { stdin: None, output: futures_util::stream::pending().boxed(), tty: false };
+        let session = Session { attached, keys: DetachKeys::parse("").expect("default keys"), ends_with_input: false };
+        let (client, server) = UnixStream::pair().expect("sockets");
+        drop(client);
+        session.flow(server, Bytes::new()).await;
     }
 }

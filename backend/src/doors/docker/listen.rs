@@ -1,23 +1,29 @@
 //! Connections at the docker socket: who is at the other end, what version they speak, then the router.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::error::DockerError;
 use super::extract::BODY_LIMIT_BYTES;
+use super::hijack::Takers;
 use super::router::router;
 use super::version::{self, NEWEST};
 use crate::app::App;
@@ -46,26 +52,37 @@ pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToke
     }
 }
 
-/// One connection.
+/// One connection: requests, until the client closes it or a handler makes a raw stream of it.
 async fn connection(app: Arc<App>, routes: Router, stream: UnixStream, stop: CancellationToken) {
     let caller = recognise(&app, &stream).await;
+    let (takers, mut taken) = mpsc::channel(1);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (routes, caller) = (routes.clone(), caller.clone());
-        async move { Ok::<_, Infallible>(with_heads(answer(routes, caller, request).await)) }
+        let (routes, caller, takers) = (routes.clone(), caller.clone(), takers.clone());
+        async move { Ok::<_, Infallible>(with_heads(answer(routes, caller, takers, request).await)) }.boxed()
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            ended = poll_fn(|context| connection.poll_without_shutdown(context)) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection at the docker socket broke off");
+                }
+                let _ = connection.into_parts().io.into_inner().shutdown().await;
+                return;
+            }
+            Some((head, raw)) = taken.recv() => {
+                // The handler that asked for it is dropped with hyper's part.
+                let parts = connection.into_parts();
+                return raw.flow(parts.io.into_inner(), head, parts.read_buf).await;
+            }
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection at the docker socket broke off");
     }
 }
 
@@ -89,7 +106,12 @@ async fn recognise(app: &App, stream: &UnixStream) -> Result<Caller, DockerError
 }
 
 /// Routes one request.
-async fn answer(mut routes: Router, caller: Result<Caller, DockerError>, request: Request<Incoming>) -> Response {
+async fn answer(
+    mut routes: Router,
+    caller: Result<Caller, DockerError>,
+    takers: Takers,
+    request: Request<Incoming>,
+) -> Response {
     let caller = match caller {
         Ok(caller) => caller,
         Err(refused) => return refused.into_response(),
@@ -106,6 +128,7 @@ async fn answer(mut routes: Router, caller: Result<Caller, DockerError>, request
     *request.uri_mut() = uri;
     request.extensions_mut().insert(version);
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(takers);
     match routes.call(request).await {
         Ok(response) => response,
         Err(never) => match never {},

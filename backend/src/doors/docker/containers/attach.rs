@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use sampan_engine::containers::{AttachRequest, State as Doing};
 use serde::Deserialize;
@@ -12,8 +12,7 @@ use crate::auth::Caller;
 use crate::doors::docker::detach::DetachKeys;
 use crate::doors::docker::error::DockerError;
 use crate::doors::docker::extract::{Params, flag};
-use crate::doors::docker::hijack::{Connection, Session};
-use crate::doors::docker::version::Version;
+use crate::doors::docker::hijack::{Hijack, RawStream, Session};
 use crate::policy::action::{Attach, View};
 use crate::service;
 
@@ -40,10 +39,9 @@ pub struct AttachQuery {
 pub async fn attach(
     State(app): State<Arc<App>>,
     caller: Caller,
-    version: Version,
     Path(id): Path<String>,
     Params(query): Params<AttachQuery>,
-    request: Request,
+    hijack: Hijack,
 ) -> Result<Response, DockerError> {
     let keys = DetachKeys::parse(&query.detach_keys)?;
     let seen = app.policy().container::<View>(&caller, &id)?;
@@ -70,5 +68,5 @@ pub async fn attach(
     let attached = service::containers::attach(&app, target, wanted).await?;
     // As dockerd: unless the end of the input is the container's to see, it ends the client's session.
     let ends_with_input = wanted.stdin && (container.config.tty || !container.config.stdin_once);
-    Ok(Session { attached, keys, ends_with_input }.run(Connection::of(request), version))
+    Ok(hijack.answer(RawStream::Session(Session { attached, keys, ends_with_input })).await)
 }
