@@ -193,7 +193,8 @@ impl Architecture {
     pub fn spaces(self) -> &'static [RangeInclusive<u32>] {
         match self {
             Self::X86_64 => &[0..=X32_BIT - 1],
-            Self::X32 => &[X32_BIT..=u32::MAX],
+            // Its own numbers lie above those that it shares; new calls are shared ones.
+            Self::X32 => &[X32_BIT..=X32_BIT + 511, X32_BIT + 512..=u32::MAX],
             Self::X86 | Self::Aarch64 => &[0..=u32::MAX],
             Self::Arm => &[0..=0xe_ffff, 0xf_0000..=u32::MAX],
         }
