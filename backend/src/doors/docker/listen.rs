@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -29,8 +28,8 @@ use super::version::{self, NEWEST};
 use crate::app::App;
 use crate::auth::{Caller, socket};
 
-/// How long a client may take to send the head of a request.
-const HEAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// How long a client may take to send the head of a request, and a connection may lie idle; as dockerd.
+const HEAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// Answers at the socket until `stop`; then lets go of connections that are between two requests.
 pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToken) {
@@ -80,7 +79,7 @@ async fn connection(app: Arc<App>, routes: Router, stream: UnixStream, stop: Can
             }
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
     }
