@@ -31,13 +31,13 @@ impl Keeper {
                 self.tell_waiting(Some(client));
             }
             other => {
-                let answer = self.plain(client, other, descriptors);
+                let answer = self.plain(other, descriptors);
                 client.send(answer);
             }
         }
     }
 
-    fn plain(&mut self, client: &Client, request: Request, descriptors: Vec<OwnedFd>) -> Answer {
+    fn plain(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Answer {
         match request {
             Request::Put { name } => {
                 self.store.put(name, descriptors);
@@ -45,9 +45,12 @@ impl Keeper {
             }
             Request::Drop { prefix } => {
                 self.store.drop_prefix(&prefix);
-                let id = prefix.strip_prefix("container/").and_then(|rest| rest.strip_suffix('/'));
-                if let (Some(id), Some(Role::Monitor { .. })) = (id, &client.role) {
-                    self.children.confirm(id);
+                Answer::Done
+            }
+            Request::Confirm { id, pid } => {
+                if self.children.confirm(&id, pid) {
+                    self.store.drop_prefix(&format!("container/{id}/folder"));
+                    self.store.drop_prefix(&format!("container/{id}/stdio"));
                 }
                 Answer::Done
             }

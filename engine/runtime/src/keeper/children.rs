@@ -139,14 +139,14 @@ impl Children {
             .collect()
     }
 
-    /// The team's monitor has dealt with the container's end (it let go of all that was kept for it).
-    pub(super) fn confirm(&mut self, id: &str) {
+    /// The team's monitor has dealt with the end of this run; `false` when this is not the last run, or not over.
+    pub(super) fn confirm(&mut self, id: &str, pid: i32) -> bool {
         let what = Watched::Container { id: id.to_owned() };
-        if self.watched.get(&what).is_some_and(|record| record.end.is_some())
-            && let Some(record) = self.watched.remove(&what)
-        {
-            self.by_pid.remove(&record.pid);
+        let confirmed = self.watched.get(&what).is_some_and(|record| record.end.is_some() && record.pid == pid);
+        if confirmed {
+            self.watched.remove(&what);
         }
+        confirmed
     }
 
     /// Keeps the end of an exec for a `serve` that is away.
@@ -229,7 +229,8 @@ mod tests {
         let told = children.watch(container("a"), pid, "t".to_owned(), pidfd).expect("told at once");
         assert_eq!(told.end, end);
         assert_eq!(children.unconfirmed("t").len(), 1);
-        children.confirm("a");
+        assert!(!children.confirm("a", pid + 1));
+        assert!(children.confirm("a", pid));
         assert!(!children.has_containers("t"));
     }
 

@@ -159,7 +159,6 @@ impl Monitor {
             self.record(number, crate::time::now_ns(), what);
         }
         self.abandoned.insert((id.to_owned(), pid));
-        self.keeper.drop_container(id, &self.epoll);
         let Some(mut container) = self.remove(number) else { return Answer::Done };
         if restarted {
             // The answer to our own `start` says what happened.

@@ -158,10 +158,10 @@ impl Monitor {
             if matches!(container.phase, Phase::Running { .. }) {
                 return refusal(RefusalKind::Conflict, format!("container {id} still runs"));
             }
-            let number = container.number;
+            let (number, pid) = (container.number, container.pid);
             self.remove(number);
+            self.keeper.confirm(id, pid, &self.epoll);
         }
-        self.keeper.drop_container(id, &self.epoll);
         Answer::Done
     }
 }

@@ -40,12 +40,9 @@ impl Monitor {
                     self.finish(number, end.status, end.at_ns);
                 }
             }
-            known => {
-                let is_known = known.is_some();
+            _ => {
                 if self.abandoned.remove(&(id.clone(), end.pid)) {
-                    if !is_known {
-                        self.keeper.drop_container(&id, &self.epoll);
-                    }
+                    self.keeper.confirm(&id, end.pid, &self.epoll);
                 } else {
                     self.early_ends.insert(id, end);
                 }
@@ -56,13 +53,11 @@ impl Monitor {
     /// Ends that nobody asked for: keeper need not tell them again.
     pub(super) fn forget_early_ends(&mut self, now: Instant) {
         let old = |end: &EarlyEnd| now.saturating_duration_since(end.since) > EARLY_END_KEPT;
-        let forgotten: Vec<String> =
-            self.early_ends.iter().filter(|(_, end)| old(end)).map(|(id, _)| id.clone()).collect();
-        for id in forgotten {
+        let forgotten: Vec<(String, i32)> =
+            self.early_ends.iter().filter(|(_, end)| old(end)).map(|(id, end)| (id.clone(), end.pid)).collect();
+        for (id, pid) in forgotten {
             self.early_ends.remove(&id);
-            if !self.numbers.contains_key(&id) {
-                self.keeper.drop_container(&id, &self.epoll);
-            }
+            self.keeper.confirm(&id, pid, &self.epoll);
         }
     }
 
@@ -108,7 +103,7 @@ impl Monitor {
         self.epoll.remove(&container.pidfd);
         self.settle_start(number);
         let Some(container) = self.containers.get(&number) else { return };
-        let id = container.id.clone();
+        let (id, pid) = (container.id.clone(), container.pid);
         let out_of_memory = self.oom_kills(&id) > container.oom_kills_before;
         let Some(container) = self.containers.get_mut(&number) else { return };
         let code = (status != STATUS_UNKNOWN).then(|| exit_code(status));
@@ -127,7 +122,7 @@ impl Monitor {
             self.set_timer(number, wait);
         } else {
             // Before the news: who hears them may start it again at once.
-            self.keeper.drop_container(&id, &self.epoll);
+            self.keeper.confirm(&id, pid, &self.epoll);
         }
         self.record(number, at_ns, Happening::Ended { code, out_of_memory, restart_in_ms: wait.map(as_ms) });
         if wait.is_none() {
@@ -173,12 +168,12 @@ impl Monitor {
             );
         let wait = (!hopeless).then(|| next_wait(container.last_wait));
         container.last_wait = wait;
-        let id = container.id.clone();
+        let (id, pid) = (container.id.clone(), container.pid);
         if let Some(wait) = wait {
             container.phase = Phase::Waiting { until: Instant::now() + wait };
             self.set_timer(number, wait);
         } else {
-            self.keeper.drop_container(&id, &self.epoll);
+            self.keeper.confirm(&id, pid, &self.epoll);
         }
         let message = refusal.message.clone();
         self.record(number, now_ns(), Happening::RestartFailed { message, restart_in_ms: wait.map(as_ms) });
@@ -190,8 +185,9 @@ impl Monitor {
     /// A person asked it to stop while it waits for a restart: it has ended for good.
     pub(super) fn cancel_restart(&mut self, number: u64) {
         let Some(container) = self.containers.get(&number) else { return };
-        let (id, code) = (container.id.clone(), container.last_code);
-        self.keeper.drop_container(&id, &self.epoll);
+        let code = container.last_code;
+        let (id, pid) = (container.id.clone(), container.pid);
+        self.keeper.confirm(&id, pid, &self.epoll);
         self.record(number, now_ns(), Happening::Ended { code, out_of_memory: false, restart_in_ms: None });
         self.remove(number);
     }

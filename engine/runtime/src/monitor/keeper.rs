@@ -74,9 +74,9 @@ impl KeeperLink {
         self.send(Request::Put { name }, &container.streams.kept(), epoll);
     }
 
-    /// Lets go of all that keeper has of a container, and says that its end was dealt with.
-    pub(super) fn drop_container(&mut self, id: &str, epoll: &Epoll) {
-        self.send(Request::Drop { prefix: format!("container/{id}/") }, &[], epoll);
+    /// The end of this run was dealt with.
+    pub(super) fn confirm(&mut self, id: &str, pid: i32, epoll: &Epoll) {
+        self.send(Request::Confirm { id: id.to_owned(), pid }, &[], epoll);
     }
 
     /// Looks for a new keeper; with one, everything is put back. `true`: there is one now.

@@ -104,7 +104,7 @@ impl Monitor {
             None => Phase::Running { since: began(&journal, pid), unwritten, over_since: None, restarted: false },
             Some((at_ns, _, Some(wait_ms))) => Phase::Waiting { until: when(at_ns, wait_ms) },
             Some(_) => {
-                self.keeper.drop_container(&id, &self.epoll);
+                self.keeper.confirm(&id, pid, &self.epoll);
                 return Ok(());
             }
         };

@@ -29,6 +29,7 @@ pub enum Role {
 /// | `listener/docker`, `listener/http` | `serve`'s listening sockets |
 /// | `container/<id>/folder` | `containers/<id>` (O_PATH) |
 /// | `container/<id>/pidfd` | the main process |
+/// | `container/<id>/userns`, `container/<id>/netns` | namespaces that the next start uses again |
 /// | `container/<id>/stdio` | the pty's master; or [stdin's write end,] stdout's, stderr's read ends |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "request")]
@@ -50,8 +51,7 @@ pub enum Request {
         /// The name.
         name: String,
     },
-    /// Closes all that is kept under names that start with `prefix`. From a monitor, `container/<id>/` also says that
-    /// the container's end was dealt with; until then the end is told again to every new monitor of the team.
+    /// Closes all that is kept under names that start with `prefix`.
     Drop {
         /// Prefix of names.
         prefix: String,
@@ -87,6 +87,14 @@ pub enum Request {
         team: String,
         /// Only ids after this one; empty for the first page.
         after: String,
+    },
+    /// From a monitor: it has dealt with the end of this container's process. Keeper lets go of folder and streams;
+    /// until then the end is told again to every new monitor of the team.
+    Confirm {
+        /// Container id.
+        id: String,
+        /// Which run.
+        pid: i32,
     },
     /// Ends spawner, net, monitors and keeper itself. Refused (conflict) while a watched container lives.
     Shutdown,
