@@ -40,6 +40,11 @@ impl<A: Action, N: Noun> Granted<A, N> {
         &self.noun
     }
 
+    /// Whether the caller may also do `verb` to it.
+    pub fn may(&self, verb: Verb) -> bool {
+        allowed(Act(verb, N::KIND), &self.caller, self.caller.team().map(|team| team.role))
+    }
+
     /// What, as a value.
     pub fn act(&self) -> Act {
         Act(A::VERB, N::KIND)

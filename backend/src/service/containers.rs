@@ -18,7 +18,7 @@ use crate::policy::action::{
     Attach, Create, Kill, List, Logs, Pause, Prune, Remove, Rename, Resize, Restart, Start, Stats, Stop, Top, Unpause,
     Update, View, Wait,
 };
-use crate::policy::{Container, ContainerUpdate, Containers, Granted, NewContainer};
+use crate::policy::{Container, ContainerUpdate, Containers, Granted, NewContainer, Verb};
 
 /// Makes one.
 pub async fn create(app: &App, target: Granted<Create, NewContainer>) -> Result<Created> {
@@ -176,4 +176,9 @@ pub fn history(app: &App, target: &Granted<Stats, Container>) -> Result<Vec<Poin
 pub async fn reveal_environment(app: &App, target: &Granted<Update, Container>) -> Result<()> {
     let team = Some(target.owner().team_id);
     super::record(app, target, target.noun().name(), team, serde_json::json!({ "revealed": "environment" })).await
+}
+
+/// Whether the caller may read the values of its environment, which may be secrets: those who may change it.
+pub fn reveals(target: &Granted<View, Container>) -> bool {
+    target.may(Verb::Update)
 }

@@ -1,0 +1,27 @@
+//! REST under /api/v1: translates between JSON and the services.
+//!
+//! [`gate`] finds the caller before anything else; [`problem`] renders every error; [`router`] lists the routes, from
+//! which the OpenAPI document and the reference page are made.
+
+mod containers;
+mod document;
+mod execs;
+mod gate;
+mod live_tickets;
+mod page;
+mod people;
+mod problem;
+mod reference;
+mod router;
+mod system;
+mod times;
+mod volumes;
+
+pub use document::{DocumentText, document, openapi};
+pub use gate::{Known, gate};
+pub use problem::{Problem, Problems};
+pub use reference::{ReferenceText, reference, render};
+pub use router::{KnownRoutes, configure, fits_none, json_config, path_config, query_config};
+
+/// What a handler gives back.
+type Answer<T> = Result<T, Problem>;
