@@ -48,9 +48,10 @@ impl Modify for Schemes {
 
 /// The whole document.
 pub fn document() -> OpenApi {
-    let scope = utoipa_actix_web::scope("/api/v1").configure(router::configure);
-    let (_, document) = actix_web::App::new().into_utoipa_app().openapi(Head::openapi()).service(scope).split_for_parts();
-    document
+    let rest = utoipa_actix_web::scope("/api/v1").configure(router::configure);
+    let live = utoipa_actix_web::scope("/live").configure(crate::doors::live::configure);
+    let app = actix_web::App::new().into_utoipa_app().openapi(Head::openapi());
+    app.service(rest).service(live).split_for_parts().1
 }
 
 /// The document as it is sent.
@@ -59,6 +60,6 @@ pub struct DocumentText(pub Bytes);
 
 /// Sends it.
 #[get("/api/v1/openapi.json")]
-pub async fn openapi(text: Data<DocumentText>) -> HttpResponse {
+pub async fn send_document(text: Data<DocumentText>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(text.0.clone())
 }

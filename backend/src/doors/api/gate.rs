@@ -16,7 +16,7 @@ use crate::doors::origin::{self, Origin};
 /// What needs no caller.
 const OPEN: [&str; 2] = ["/api/v1/openapi.json", "/api/v1/reference"];
 /// Websockets bring a ticket or a token; they look themselves.
-const LIVE: &str = "/api/v1/live/";
+const LIVE: &str = "/live/";
 
 /// The caller, found by [`gate`].
 #[derive(Debug, Clone)]
@@ -31,12 +31,12 @@ impl FromRequest for Known {
     }
 }
 
-/// Finds the caller of everything under /api/v1, or refuses.
+/// Finds the caller of everything under /api/v1 and /live, or refuses.
 pub async fn gate<B: MessageBody>(
     request: ServiceRequest, next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let path = request.path();
-    let ours = path == "/api/v1" || path.starts_with("/api/v1/");
+    let ours = path == "/api/v1" || path.starts_with("/api/v1/") || path.starts_with(LIVE);
     if ours && !OPEN.contains(&path) {
         let app = request.app_data::<web::Data<App>>().ok_or_else(Problem::unauthorized)?.clone();
         let websocket = path.starts_with(LIVE) && request.method() == actix_web::http::Method::GET;

@@ -7,7 +7,7 @@ mod containers;
 mod document;
 mod execs;
 mod gate;
-mod live_tickets;
+mod images;
 mod page;
 mod people;
 mod problem;
@@ -17,10 +17,11 @@ mod system;
 mod times;
 mod volumes;
 
-pub use document::{DocumentText, document, openapi};
+pub use document::{DocumentText, document, send_document};
 pub use gate::{Known, gate};
+pub use system::EventView;
 pub use problem::{Problem, Problems};
-pub use reference::{ReferenceText, reference, render};
+pub use reference::{ReferenceText, render, send_reference};
 pub use router::{KnownRoutes, configure, fits_none, json_config, path_config, query_config};
 
 /// What a handler gives back.

@@ -65,7 +65,7 @@ pub struct ReferenceText(pub Bytes);
 
 /// Sends it.
 #[get("/api/v1/reference")]
-pub async fn reference(text: Data<ReferenceText>) -> HttpResponse {
+pub async fn send_reference(text: Data<ReferenceText>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(text.0.clone())
 }
 

@@ -6,7 +6,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, ResponseError, dev::ResourceDef};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Problem, containers, execs, live_tickets, people, system, volumes};
+use super::{Problem, containers, execs, images, people, system, volumes};
 
 /// Most bytes of a JSON body.
 const JSON_BYTES: usize = 1 << 20;
@@ -15,11 +15,10 @@ const JSON_BYTES: usize = 1 << 20;
 pub fn configure(config: &mut ServiceConfig<'_>) {
     containers::configure(config);
     execs::configure(config);
+    images::configure(config);
     volumes::configure(config);
     system::configure(config);
     people::configure(config);
-    config.service(live_tickets::issue);
-    crate::doors::live::configure(config);
 }
 
 /// How JSON bodies are read.

@@ -1,14 +1,24 @@
-//! Websockets: logs, statistics, events, and programs with a terminal.
+//! Websockets under /live: logs, statistics, events, and programs with a terminal.
+//!
+//! A browser brings a ticket (`?ticket=…`, from `POST /live/tickets`) and its own origin; other clients a bearer token.
+//! The gate of [`super::api`] looks at both before the handshake.
 
+mod console;
 mod events;
-mod exec;
+mod lines;
 mod logs;
 mod socket;
 mod stats;
+mod tickets;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Their routes.
 pub fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(logs::logs).service(stats::stats).service(events::events).service(exec::exec);
+    config
+        .service(tickets::issue)
+        .service(logs::logs)
+        .service(stats::stats)
+        .service(events::events)
+        .service(console::console);
 }

@@ -1,7 +1,7 @@
 //! Bounds as REST says them.
 
 use sampan_engine::containers::config::{Limits, Ulimit};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Bounds; absent is "no limit" (processes: 4096).
@@ -33,7 +33,7 @@ pub struct LimitsBody {
 }
 
 /// One resource limit.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UlimitBody {
     /// `nofile`, `core`, …

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, post};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, Known, Problem, Problems};
+use crate::doors::api::{Known, Problem, Problems};
 use crate::app::App;
 
 /// A ticket.
@@ -17,8 +17,8 @@ pub struct TicketView {
 
 /// Makes a ticket for one websocket: good once, for 30 seconds, with the caller's rights
 #[utoipa::path(tag = "live", responses((status = 201, description = "The ticket", body = TicketView), Problems))]
-#[post("/live/tickets")]
-pub async fn issue(app: Data<App>, known: Known) -> Answer<HttpResponse> {
+#[post("/tickets")]
+pub async fn issue(app: Data<App>, known: Known) -> Result<HttpResponse, Problem> {
     let ticket = app.tickets.issue(&known.0).ok_or_else(Problem::too_many_tickets)?;
     Ok(HttpResponse::Created().json(TicketView { ticket: ticket.expose().to_owned() }))
 }

@@ -1,0 +1,196 @@
+//! Images.
+
+use std::collections::BTreeMap;
+
+use actix_web::web::{Data, Json, Path, Query};
+use actix_web::{HttpResponse, delete, get, post};
+use sampan_engine::images::{HistoryLine, Image, PruneFilter, Removed};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::page::Page;
+use super::{Answer, Known, Problems, times};
+use crate::app::App;
+use crate::policy::Images;
+use crate::service::images;
+
+/// Their routes. A reference has slashes, so it stands in the query where it names an image.
+pub fn configure(config: &mut ServiceConfig<'_>) {
+    config.service(list).service(prune).service(inspect).service(history).service(tag).service(remove);
+}
+
+/// An image in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImageSummary {
+    /// Digest of its configuration
+    id: String,
+    /// The team's names for it
+    references: Vec<String>,
+    /// Uncompressed bytes of all its layers
+    size_bytes: u64,
+    /// When the team got it, RFC 3339
+    added_at: String,
+}
+
+/// An image with its configuration.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImageView {
+    #[serde(flatten)]
+    summary: ImageSummary,
+    /// Digests of its layers' tars, bottom to top
+    diff_ids: Vec<String>,
+    /// The OCI image configuration as it came
+    #[schema(value_type = Object)]
+    configuration: serde_json::Value,
+}
+
+impl From<&Image> for ImageSummary {
+    fn from(image: &Image) -> Self {
+        Self {
+            id: image.id.to_string(),
+            references: image.tags.iter().map(ToString::to_string).collect(),
+            size_bytes: image.size,
+            added_at: times::text(image.created_at),
+        }
+    }
+}
+
+impl From<&Image> for ImageView {
+    fn from(image: &Image) -> Self {
+        Self {
+            summary: image.into(),
+            diff_ids: image.diff_ids.iter().map(ToString::to_string).collect(),
+            configuration: serde_json::from_str(&image.raw).unwrap_or(serde_json::Value::Null),
+        }
+    }
+}
+
+/// One step of an image's making.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HistoryView {
+    /// RFC 3339; null: not known
+    created_at: Option<String>,
+    /// The command
+    created_by: String,
+    /// Bytes of the layer that it made
+    size_bytes: u64,
+    /// What its maker says
+    comment: String,
+}
+
+impl From<HistoryLine> for HistoryView {
+    fn from(line: HistoryLine) -> Self {
+        Self { created_at: line.created, created_by: line.created_by, size_bytes: line.size, comment: line.comment }
+    }
+}
+
+/// A further name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TagBody {
+    /// `name[:tag]`, with or without a registry
+    reference: String,
+}
+
+/// How to remove.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ImageRemoveQuery {
+    /// Also where stopped containers stand in the way
+    #[serde(default)]
+    force: bool,
+}
+
+/// Which images to remove.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImagePruneBody {
+    /// Also those with a name
+    #[serde(default)]
+    all: bool,
+}
+
+/// What was removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RemovedView {
+    /// Names that were taken
+    untagged: Vec<String>,
+    /// Images that are gone
+    deleted: Vec<String>,
+    /// Bytes that were given back; null: not counted
+    bytes: Option<u64>,
+}
+
+impl RemovedView {
+    fn new(removed: &[Removed], bytes: Option<u64>) -> Self {
+        let mut view = Self { untagged: Vec::new(), deleted: Vec::new(), bytes };
+        for one in removed {
+            match one {
+                Removed::Untagged(reference) => view.untagged.push(reference.to_string()),
+                Removed::Deleted(id) => view.deleted.push(id.to_string()),
+            }
+        }
+        view
+    }
+}
+
+/// The team's images, newest first
+#[utoipa::path(tag = "images", responses((status = 200, description = "All of them", body = Page<ImageSummary>), Problems))]
+#[get("/images")]
+pub async fn list(app: Data<App>, known: Known) -> Answer<Json<Page<ImageSummary>>> {
+    let target = app.policy().team(&known.0, Images)?;
+    Ok(Json(Page::whole(images::list(&app, &target).await?.iter().map(ImageSummary::from).collect())))
+}
+
+/// Removes images that no container uses
+#[utoipa::path(tag = "images", request_body = ImagePruneBody,
+    responses((status = 200, description = "What was removed", body = RemovedView), Problems))]
+#[post("/images/prune")]
+pub async fn prune(app: Data<App>, known: Known, body: Json<ImagePruneBody>) -> Answer<Json<RemovedView>> {
+    let filter =
+        PruneFilter { all: body.all, until: None, labels: BTreeMap::new(), without_labels: BTreeMap::new() };
+    let target = app.policy().team(&known.0, Images)?;
+    let pruned = images::prune(&app, target, &filter).await?;
+    Ok(Json(RemovedView::new(&pruned.removed, Some(pruned.reclaimed_bytes))))
+}
+
+/// One image
+#[utoipa::path(tag = "images", params(("id" = String, Path, description = "Id, beginning of an id, or reference (its slashes as %2F)")),
+    responses((status = 200, description = "The image", body = ImageView), Problems))]
+#[get("/images/{id}")]
+pub async fn inspect(app: Data<App>, known: Known, id: Path<String>) -> Answer<Json<ImageView>> {
+    let target = app.policy().image(&known.0, &id)?;
+    Ok(Json(ImageView::from(&images::inspect(&app, &target).await?)))
+}
+
+/// How an image was made, newest step first
+#[utoipa::path(tag = "images", params(("id" = String, Path, description = "Id, beginning of an id, or reference (its slashes as %2F)")),
+    responses((status = 200, description = "The steps", body = [HistoryView]), Problems))]
+#[get("/images/{id}/history")]
+pub async fn history(app: Data<App>, known: Known, id: Path<String>) -> Answer<Json<Vec<HistoryView>>> {
+    let target = app.policy().image(&known.0, &id)?;
+    Ok(Json(images::history(&app, &target).await?.into_iter().map(HistoryView::from).collect()))
+}
+
+/// Gives an image a further name
+#[utoipa::path(tag = "images", params(("id" = String, Path, description = "Id, beginning of an id, or reference (its slashes as %2F)")),
+    request_body = TagBody, responses((status = 204, description = "It has the name"), Problems))]
+#[post("/images/{id}/tags")]
+pub async fn tag(app: Data<App>, known: Known, id: Path<String>, body: Json<TagBody>) -> Answer<HttpResponse> {
+    images::tag(&app, app.policy().image(&known.0, &id)?, &body.reference).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes a name from an image, and removes it with its last one
+#[utoipa::path(tag = "images",
+    params(("id" = String, Path, description = "Id, beginning of an id, or reference (its slashes as %2F)"), ImageRemoveQuery),
+    responses((status = 200, description = "What was removed", body = RemovedView), Problems))]
+#[delete("/images/{id}")]
+pub async fn remove(
+    app: Data<App>, known: Known, id: Path<String>, query: Query<ImageRemoveQuery>,
+) -> Answer<Json<RemovedView>> {
+    let removed = images::remove(&app, app.policy().image(&known.0, &id)?, query.force).await?;
+    Ok(Json(RemovedView::new(&removed, None)))
+}
