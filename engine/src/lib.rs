@@ -13,6 +13,7 @@ mod engine;
 pub mod erofs;
 pub mod events;
 pub mod gc;
+pub mod host;
 pub mod images;
 pub mod kind;
 pub mod layers;
