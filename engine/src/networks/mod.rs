@@ -7,6 +7,7 @@ mod client;
 mod error;
 pub(crate) mod netlink;
 pub(crate) mod nftables;
+pub mod process;
 mod resolvers;
 
 pub use client::{Bridge, Client, State};

@@ -23,6 +23,16 @@ const TX_QUEUES: u16 = 31;
 const RX_QUEUES: u16 = 32;
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
+const INFO_SLAVE_KIND: u16 = 4;
+const INFO_SLAVE_DATA: u16 = 5;
+const PORT_HAIRPIN: u16 = 4;
+const PORT_LEARNING: u16 = 8;
+const PORT_UNICAST_FLOOD: u16 = 9;
+const PORT_MULTICAST_FLOOD: u16 = 27;
+const PORT_BROADCAST_FLOOD: u16 = 30;
+const OPERATIONAL_STATE: u16 = 16;
+/// RFC 2863's word for an interface that carries packets.
+const OPERATIONAL: u8 = 6;
 const VETH_PEER: u16 = 1;
 const BRIDGE_MULTICAST_SNOOPING: u16 = 23;
 /// Leaves counters out of answers.
@@ -42,9 +52,12 @@ pub struct Link {
     pub alias: String,
     /// `bridge`, `veth`, …; empty for hardware.
     pub kind: String,
+    /// It carries packets.
+    pub operational: bool,
 }
 
-/// What a veth pair is made of: the host's end on a bridge, the other one inside a namespace, both up or ready to be.
+/// What a veth pair is made of: the host's end, up, on a bridge unless that is 0; the other one inside a namespace,
+/// down, for the kernel refuses to bring it up before the pair is complete (ENOTCONN).
 #[derive(Debug)]
 pub struct VethPair<'a> {
     /// Name of the host's end.
@@ -61,21 +74,13 @@ pub struct VethPair<'a> {
     pub mtu: u32,
 }
 
-/// Makes a bridge, up. Snooping is off: containers' multicast is small, its timers are not.
+/// Makes a bridge, down. Snooping is off: containers' multicast is small, its timers are not.
 pub fn add_bridge(batch: &mut Batch, name: &str, mac: [u8; 6], mtu: u32) {
-    batch.message(NEW_LINK, ACK | CREATE | EXCLUSIVE, &header(0, UP, UP));
+    batch.message(NEW_LINK, ACK | CREATE | EXCLUSIVE, &header(0, 0, 0));
     batch.text(NAME, name).attribute(ADDRESS, &mac).number(MTU, mtu).nest(LINK_INFO, |info| {
         info.text(INFO_KIND, "bridge").nest(INFO_DATA, |data| {
             data.attribute(BRIDGE_MULTICAST_SNOOPING, &[0]);
         });
-    });
-}
-
-/// Makes a dummy interface, up.
-pub fn add_dummy(batch: &mut Batch, name: &str) {
-    batch.message(NEW_LINK, ACK | CREATE | EXCLUSIVE, &header(0, UP, UP));
-    batch.text(NAME, name).nest(LINK_INFO, |info| {
-        info.text(INFO_KIND, "dummy");
     });
 }
 
@@ -93,6 +98,44 @@ pub fn add_veth(batch: &mut Batch, pair: &VethPair<'_>) {
                 peer.attribute(ADDRESS, &pair.peer_mac).number(TX_QUEUES, 1).number(RX_QUEUES, 1);
                 peer.number(NAMESPACE_FD, pair.namespace.as_raw_fd().cast_unsigned());
             });
+        });
+    });
+}
+
+/// Lets a bridge send a packet back by the port it came in by. With br_netfilter a container's packet to its own
+/// published port is translated while it is bridged, and would be dropped otherwise.
+pub fn allow_hairpin(batch: &mut Batch, name: &str) {
+    set_port(batch, name, &[(PORT_HAIRPIN, 1)]);
+}
+
+/// Makes a pair of ports of one bridge, connected with each other, on which nothing is ever sent: they keep the bridge's
+/// carrier.
+pub fn add_keeping_pair(batch: &mut Batch, names: [&str; 2], bridge: u32, mtu: u32) {
+    batch.message(NEW_LINK, ACK | CREATE | EXCLUSIVE, &header(0, 0, 0));
+    batch.text(NAME, names[0]).number(MTU, mtu).number(TX_QUEUES, 1).number(RX_QUEUES, 1).nest(LINK_INFO, |info| {
+        info.text(INFO_KIND, "veth").nest(INFO_DATA, |data| {
+            data.nest(VETH_PEER, |peer| {
+                peer.raw(&header(0, 0, 0)).text(NAME, names[1]).number(MTU, mtu);
+                peer.number(TX_QUEUES, 1).number(RX_QUEUES, 1);
+            });
+        });
+    });
+    let silent = [PORT_LEARNING, PORT_UNICAST_FLOOD, PORT_MULTICAST_FLOOD, PORT_BROADCAST_FLOOD].map(|flag| (flag, 0));
+    for name in names {
+        batch.message(NEW_LINK, ACK, &header(0, 0, 0)).text(NAME, name).number(MASTER, bridge);
+        set_port(batch, name, &silent);
+    }
+    for name in names {
+        bring_up(batch, name);
+    }
+}
+
+fn set_port(batch: &mut Batch, name: &str, flags: &[(u16, u8)]) {
+    batch.message(NEW_LINK, ACK, &header(0, 0, 0)).text(NAME, name).nest(LINK_INFO, |info| {
+        info.text(INFO_SLAVE_KIND, "bridge").nest(INFO_SLAVE_DATA, |data| {
+            for (flag, value) in flags {
+                data.attribute(*flag, &[*value]);
+            }
         });
     });
 }
@@ -137,6 +180,7 @@ pub fn parse(kind: u16, payload: &[u8]) -> Option<Link> {
         match kind {
             NAME => link.name = attribute_text(value),
             MTU => link.mtu = attribute_u32(value)?,
+            OPERATIONAL_STATE => link.operational = value == [OPERATIONAL],
             ALIAS => link.alias = attribute_text(value),
             LINK_INFO => link.kind = Attributes::new(value).find(INFO_KIND).map(attribute_text).unwrap_or_default(),
             _ => {}

@@ -4,13 +4,6 @@
 
 use crate::networks::netlink::Batch;
 
-/// First register of 16 bytes.
-pub const REGISTER_1: u32 = 1;
-/// Second register of 16 bytes, right behind the first.
-pub const REGISTER_2: u32 = 2;
-/// First register of 4 bytes; the following ones are the next numbers.
-pub const REGISTER_32: u32 = 8;
-
 /// What `meta` loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetaKey {
@@ -53,6 +46,8 @@ pub enum Expression<'a> {
     Equal { register: u32, value: &'a [u8] },
     /// Goes on only if the register's 4 bytes, masked, are (not) zero.
     Masked { register: u32, mask: u32, zero: bool },
+    /// Keeps only the bits of the mask in the register's 4 bytes, as they lie in memory.
+    Mask { register: u32, mask: [u8; 4] },
     /// Goes on only if the set has (not) what begins at the register.
     InSet { set: &'a str, register: u32, inverted: bool },
     /// Goes on only if the map has the key; loads its value.
@@ -111,16 +106,9 @@ impl Expression<'_> {
                 });
             }
             Self::Equal { register, value } => compare(list, *register, COMPARE_EQUAL, value),
+            Self::Mask { register, mask } => bitwise_and(list, *register, mask),
             Self::Masked { register, mask, zero } => {
-                element(list, "bitwise", |data| {
-                    data.number_be(1, *register).number_be(2, *register).number_be(3, 4);
-                    data.nest(4, |value| {
-                        value.attribute(VALUE, &mask.to_ne_bytes());
-                    });
-                    data.nest(5, |value| {
-                        value.attribute(VALUE, &[0; 4]);
-                    });
-                });
+                bitwise_and(list, *register, &mask.to_ne_bytes());
                 compare(list, *register, if *zero { COMPARE_EQUAL } else { COMPARE_NOT_EQUAL }, &[0; 4]);
             }
             Self::InSet { set, register, inverted } => element(list, "lookup", |data| {
@@ -162,6 +150,18 @@ fn compare(list: &mut Batch, register: u32, operation: u32, value: &[u8]) {
     element(list, "cmp", |data| {
         data.number_be(1, register).number_be(2, operation).nest(3, |wrapped| {
             wrapped.attribute(VALUE, value);
+        });
+    });
+}
+
+fn bitwise_and(list: &mut Batch, register: u32, mask: &[u8; 4]) {
+    element(list, "bitwise", |data| {
+        data.number_be(1, register).number_be(2, register).number_be(3, 4);
+        data.nest(4, |value| {
+            value.attribute(VALUE, mask);
+        });
+        data.nest(5, |value| {
+            value.attribute(VALUE, &[0; 4]);
         });
     });
 }
