@@ -65,6 +65,12 @@ impl DockerError {
 }
 
 impl DockerError {
+    /// The same, as a fault of the request instead of a 404.
+    pub fn not_as_missing(self) -> Self {
+        let status = if self.status == StatusCode::NOT_FOUND { StatusCode::BAD_REQUEST } else { self.status };
+        Self { status, ..self }
+    }
+
     /// The same, as part of something larger: `cannot kill container: web: …`.
     pub fn within(self, whole: &str) -> Self {
         Self { message: format!("{whole}: {}", self.message), ..self }

@@ -39,7 +39,9 @@ pub async fn create(
     check_platform(&query.platform)?;
     let name = query.name.strip_prefix('/').unwrap_or(&query.name);
     let name = Some(name.to_owned()).filter(|name| !name.is_empty());
-    let target = app.policy().new_container(&caller, name, request.read(version)?)?;
+    // A 404 makes the CLI pull the image: what else is not there must not be one.
+    let target = app.policy().new_container(&caller, name, request.read(version)?).map_err(DockerError::from);
+    let target = target.map_err(DockerError::not_as_missing)?;
     let created = service::containers::create(&app, target).await?;
     Ok((StatusCode::CREATED, Answer(json!({ "Id": created.id, "Warnings": created.warnings }))))
 }

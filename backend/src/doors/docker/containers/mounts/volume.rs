@@ -20,10 +20,10 @@ pub(super) fn volume_name(name: &str) -> Result<String, DockerError> {
 /// Only the built-in driver is there.
 ///
 /// # Errors
-/// 404 in dockerd's words.
+/// 400 in dockerd's words; its 404 would make the CLI pull the image.
 pub fn check_driver(name: &str, field: &str) -> Result<(), DockerError> {
     if matches!(name, "" | "local") {
         return Ok(());
     }
-    Err(DockerError::not_found(format!("{field}: error looking up volume plugin {name}: plugin {name:?} not found")))
+    Err(DockerError::invalid(format!("{field}: error looking up volume plugin {name}: plugin {name:?} not found")))
 }

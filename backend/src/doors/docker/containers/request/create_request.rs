@@ -248,6 +248,7 @@ impl CreateRequest {
 /// The one runtime, as `info` names it.
 pub const RUNTIME: &str = "sampan";
 
+/// dockerd says it at start, with a 404; at create that would make the CLI pull the image.
 fn no_such_network(name: &str) -> DockerError {
-    DockerError::not_found(format!("network {name} not found"))
+    DockerError::invalid(format!("network {name} not found"))
 }

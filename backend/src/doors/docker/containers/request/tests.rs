@@ -98,7 +98,7 @@ fn what_is_not_there_is_refused_by_its_name() {
         assert_eq!(error, DockerError::unsupported(format!("HostConfig.{field} is not there yet")));
     }
     let error = read(|sent| sent["HostConfig"]["NetworkMode"] = "front".into()).unwrap_err();
-    assert_eq!(error, DockerError::not_found("network front not found"));
+    assert_eq!(error, DockerError::invalid("network front not found"));
     let error = read(|sent| {
         sent["NetworkingConfig"]["EndpointsConfig"]["default"]["Aliases"] = serde_json::json!(["db"]);
     });
