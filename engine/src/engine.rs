@@ -2,12 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use sampan_runtime::wire::spawner::Features;
 use sqlx::SqlitePool;
+use tokio::sync::mpsc;
 
-use crate::containers::{ContainerError, Containers};
+use crate::containers::{ContainerError, Containers, Execs, Runs, Table, take_all, take_ends};
 use crate::events::Events;
 use crate::images::{Images, StorageBackend};
+use crate::networks;
+use crate::processes::{Keeper, Monitors, Spawner};
 use crate::stats::Stats;
 use crate::volumes::Volumes;
 
@@ -20,6 +25,8 @@ pub struct Settings {
     pub state_root: PathBuf,
     /// The instance's short id: names cgroups, links and the nft table.
     pub instance: String,
+    /// How layers are stored; `None`: what the host can do best.
+    pub storage: Option<StorageBackend>,
 }
 
 /// A container platform without users. Cheap to clone.
@@ -35,14 +42,83 @@ pub(crate) struct Shared {
     pub(crate) pool: SqlitePool,
     pub(crate) events: Events,
     pub(crate) images: Images,
+    pub(crate) table: Arc<Table>,
+    pub(crate) execs: Execs,
+    pub(crate) runs: Runs,
+    pub(crate) spawner: Arc<Spawner>,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) monitors: Monitors,
+    pub(crate) net: networks::Client,
+    features: Features,
+}
+
+impl Shared {
+    /// What kernel and host offer, as spawner found it.
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
+    }
 }
 
 impl Engine {
     /// Joins the running helpers through the state root, takes in what happened meanwhile (journals, with the true
     /// times), starts by policy what ran before the host went down.
+    ///
+    /// # Errors
+    /// When a helper does not answer or the database cannot be read.
     pub async fn open(settings: Settings, pool: SqlitePool) -> Result<Self, ContainerError> {
-        let images = Images::open(&settings.data_root, pool.clone(), StorageBackend::Erofs)?;
-        Ok(Self { shared: Arc::new(Shared { settings, pool, events: Events::new(), images }) })
+        let spawner = Arc::new(Spawner::new(&settings.state_root));
+        let features = spawner.features().await?;
+        let found = if features.erofs { StorageBackend::Erofs } else { StorageBackend::Folders };
+        let images = Images::open(&settings.data_root, pool.clone(), settings.storage.unwrap_or(found))?;
+        let (ends, ended) = mpsc::unbounded_channel();
+        let keeper = Arc::new(Keeper::new(&settings.state_root, ends));
+        let (tell, told) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            monitors: Monitors::new(settings.state_root.clone(), keeper.clone(), tell),
+            net: networks::Client::new(settings.state_root.join("net.sock")),
+            runs: Runs::start(pool.clone()),
+            events: Events::new(),
+            table: Arc::default(),
+            execs: Execs::default(),
+            images,
+            settings,
+            pool,
+            spawner,
+            keeper,
+            features,
+        });
+        tokio::spawn(take_ends(shared.clone(), ended));
+        tokio::spawn(keep_listening(shared.clone()));
+        shared.load().await?;
+        tokio::spawn(take_all(shared.clone(), told));
+        shared.catch_up().await?;
+        shared.sweep_volumes().await?;
+        Ok(Self { shared })
+    }
+
+    /// What kernel and host offer, as spawner found it.
+    pub fn features(&self) -> &Features {
+        &self.shared.features
+    }
+
+    /// Whether any container runs or waits for a restart.
+    pub fn is_busy(&self) -> bool {
+        self.shared.table.any_busy()
+    }
+
+    /// Before the server ends: what is known is written; with no container that runs or waits, all helpers end too
+    /// and bridges, table and cgroups go.
+    ///
+    /// # Errors
+    /// When a helper does not do its part; the others have been asked.
+    pub async fn close(&self) -> Result<(), ContainerError> {
+        self.shared.runs.flush().await;
+        if self.is_busy() {
+            return Ok(());
+        }
+        let purged = self.shared.net.purge().await;
+        self.shared.keeper.shut_down().await?;
+        Ok(purged?)
     }
 
     /// Where it works.
@@ -78,5 +154,23 @@ impl Engine {
     /// Statistics.
     pub fn stats(&self) -> Stats {
         Stats { shared: self.shared.clone() }
+    }
+}
+
+/// Keeps the connection by which keeper tells of ended execs.
+async fn keep_listening(shared: Arc<Shared>) {
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match shared.keeper.connect().await {
+            Ok(_) => {
+                pause = Duration::from_millis(10);
+                shared.keeper.ended().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "keeper does not listen: no process can be watched until the server is started again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+        }
     }
 }

@@ -66,23 +66,23 @@ pub enum ContainerError {
     /// Its image.
     #[error(transparent)]
     Image(#[from] crate::images::ImageError),
-    /// A process beneath refused.
+    /// The work was refused or broke off.
     #[error("{message}")]
     Refused {
-        /// Its sentence.
+        /// Why.
         message: String,
         /// Its kind.
         kind: Kind,
     },
-    /// A process beneath could not be asked.
-    #[error("{process} does not answer")]
-    Process {
-        /// Which: spawner, monitor, keeper or net.
-        process: &'static str,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// A process beneath did not do it.
+    #[error(transparent)]
+    Process(#[from] crate::processes::ProcessError),
+    /// The network process did not do it.
+    #[error(transparent)]
+    Network(#[from] crate::networks::NetworkError),
+    /// A stream could not be read or written.
+    #[error("a stream of the container failed")]
+    Stream(#[source] std::io::Error),
     /// The database could not be read or written.
     #[error("the database failed")]
     Store(#[from] sqlx::Error),
@@ -111,7 +111,9 @@ impl ContainerError {
             Self::NotModified { .. } => Kind::NotModified,
             Self::Unsupported { .. } => Kind::Unsupported,
             Self::Refused { kind, .. } => *kind,
-            Self::Process { .. } | Self::Store(_) | Self::File { .. } => Kind::Internal,
+            Self::Process(error) => error.kind(),
+            Self::Network(error) => error.kind(),
+            Self::Stream(_) | Self::Store(_) | Self::File { .. } => Kind::Internal,
             Self::Volume(error) => error.kind(),
         }
     }

@@ -1,14 +1,41 @@
-//! Containers: the top of the engine.
+//! Containers: the top of the engine. The noun is here, each verb in the file of its name.
 
 mod attach;
+mod change;
 pub mod config;
 mod container;
+mod create;
+mod describe;
 mod error;
 mod exec;
+mod files;
+mod finish;
 mod handle;
+mod image;
+mod logs;
+mod names;
+mod news;
+mod open;
+mod remove;
+mod resolve;
+mod runs;
+mod signals;
+mod start;
+mod stop;
+mod streams;
+mod table;
+mod top;
+mod wait;
 
 pub use attach::{AttachRequest, Attached, Output, OutputStream, StandardStream, StdinWriter};
 pub use container::{Container, MountKind, MountPoint, Resolved, Run, State};
+pub(crate) use create::new_id;
 pub use error::ContainerError;
+pub(crate) use exec::{Execs, take_ends};
 pub use exec::{ExecConfig, ExecState};
-pub use handle::{Containers, Created, LogQuery, Pruned, Stopped, Top, Update, WaitCondition};
+pub use handle::{Containers, Created, Pruned, Stopped, Update, WaitCondition};
+pub use logs::LogQuery;
+pub(crate) use news::take_all;
+pub(crate) use runs::Runs;
+pub(crate) use table::Table;
+pub use top::Top;

@@ -154,7 +154,7 @@ impl<W: Words> Client<W> {
                 Err(source) => source,
             };
             if tokio::time::Instant::now() + pause >= deadline || !is_passing(&source) {
-                return Err(ProcessError::Unreachable { process: W::PROCESS, socket: self.socket.clone(), source });
+                return Err(self.unreachable(source));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(200));
@@ -164,6 +164,11 @@ impl<W: Words> Client<W> {
     /// As [`Client::call`], for a request that is answered without descriptors.
     pub(crate) async fn ask(&self, request: &W::Request) -> Result<W::Answer, ProcessError> {
         self.call(request, &[]).await.map(|(answer, _)| answer)
+    }
+
+    /// The error for a connection that could not be made.
+    pub(crate) fn unreachable(&self, source: io::Error) -> ProcessError {
+        ProcessError::Unreachable { process: W::PROCESS, socket: self.socket.clone(), source }
     }
 
     /// Connects if there is no connection; `false`: there was one. Its own tries only.

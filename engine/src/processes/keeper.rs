@@ -62,7 +62,7 @@ impl Keeper {
         }
     }
 
-    /// Connects if there is no connection.
+    /// Connects if there is no connection: until then no news of execs come.
     pub(crate) async fn connect(&self) -> io::Result<bool> {
         self.client.connect().await
     }

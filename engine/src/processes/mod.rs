@@ -4,9 +4,12 @@
 mod client;
 mod keeper;
 mod monitor;
+mod monitors;
 mod spawner;
 
 pub use client::ProcessError;
+pub(crate) use client::watched;
 pub(crate) use keeper::Keeper;
 pub(crate) use monitor::Monitor;
+pub(crate) use monitors::{Monitors, Told};
 pub use spawner::Spawner;

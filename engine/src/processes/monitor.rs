@@ -80,6 +80,11 @@ impl Monitor {
         self.done(Request::Forget { id: id.into() }).await
     }
 
+    /// For `map_err` after [`Monitor::connect`].
+    pub(crate) fn unreachable(&self, source: io::Error) -> ProcessError {
+        self.client.unreachable(source)
+    }
+
     /// Connects if there is no connection.
     pub(crate) async fn connect(&self) -> io::Result<bool> {
         self.client.connect().await

@@ -25,23 +25,17 @@ pub enum VolumeError {
         /// Names of the containers.
         containers: Vec<String>,
     },
-    /// A process beneath refused.
+    /// The work was refused or broke off.
     #[error("{message}")]
     Refused {
-        /// Its sentence.
+        /// Why.
         message: String,
         /// Its kind.
         kind: Kind,
     },
-    /// A process beneath could not be asked.
-    #[error("{process} does not answer")]
-    Process {
-        /// Which.
-        process: &'static str,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// A process beneath did not do it.
+    #[error(transparent)]
+    Process(#[from] crate::processes::ProcessError),
     /// The database could not be read or written.
     #[error("the database failed")]
     Store(#[from] sqlx::Error),
@@ -55,7 +49,8 @@ impl VolumeError {
             Self::BadName { .. } => Kind::Invalid,
             Self::InUse { .. } => Kind::Conflict,
             Self::Refused { kind, .. } => *kind,
-            Self::Process { .. } | Self::Store(_) => Kind::Internal,
+            Self::Process(error) => error.kind(),
+            Self::Store(_) => Kind::Internal,
         }
     }
 }
