@@ -73,7 +73,10 @@ pub struct Attached {
 impl Containers {
     /// Joins its streams; may be asked before it is started, and then misses nothing.
     pub async fn attach(
-        &self, owner: &Owner, reference: &str, request: AttachRequest,
+        &self,
+        owner: &Owner,
+        reference: &str,
+        request: AttachRequest,
     ) -> Result<Attached, ContainerError> {
         let slot = self.shared.table.find(owner, reference)?;
         let container = slot.now();

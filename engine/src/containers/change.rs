@@ -90,9 +90,7 @@ impl Containers {
     }
 
     /// Changes limits and policy, also of a running one. Gives warnings.
-    pub async fn update(
-        &self, owner: &Owner, reference: &str, update: Update,
-    ) -> Result<Vec<String>, ContainerError> {
+    pub async fn update(&self, owner: &Owner, reference: &str, update: Update) -> Result<Vec<String>, ContainerError> {
         let slot = self.shared.table.find(owner, reference)?;
         let shared = self.shared.clone();
         Shared::whole(async move {
@@ -128,9 +126,7 @@ impl Containers {
     }
 
     /// Sets the terminal's size.
-    pub async fn resize(
-        &self, owner: &Owner, reference: &str, rows: u16, columns: u16,
-    ) -> Result<(), ContainerError> {
+    pub async fn resize(&self, owner: &Owner, reference: &str, rows: u16, columns: u16) -> Result<(), ContainerError> {
         let container = self.get(owner, reference)?;
         if !container.state.is_alive() {
             return Err(not_running(&container));
@@ -155,7 +151,10 @@ impl Containers {
 impl Shared {
     /// The files that the next start reads.
     fn rewrite(
-        &self, id: &str, config: &ContainerConfig, changed: oci_spec::runtime::LinuxResources,
+        &self,
+        id: &str,
+        config: &ContainerConfig,
+        changed: oci_spec::runtime::LinuxResources,
     ) -> Result<(), ContainerError> {
         let folder = self.container_folder(id);
         let path = folder.join(CONFIG_FILE);

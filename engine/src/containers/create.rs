@@ -22,7 +22,10 @@ use crate::volumes::Volume;
 impl Containers {
     /// Makes a container. Nothing is left of one that could not be made. `name`: checked; `None`: a made-up one.
     pub async fn create(
-        &self, owner: &Owner, name: Option<&str>, config: ContainerConfig,
+        &self,
+        owner: &Owner,
+        name: Option<&str>,
+        config: ContainerConfig,
     ) -> Result<Created, ContainerError> {
         let id = new_id();
         let name = match name.filter(|name| !name.is_empty()) {
@@ -75,7 +78,12 @@ impl Shared {
     }
 
     async fn make(
-        self: &Arc<Self>, owner: &Owner, id: &str, name: String, config: ContainerConfig, reserved: Reserved,
+        self: &Arc<Self>,
+        owner: &Owner,
+        id: &str,
+        name: String,
+        config: ContainerConfig,
+        reserved: Reserved,
         made: &mut Made,
     ) -> Result<Created, ContainerError> {
         let base = self.base(owner, &config.image).await?;
@@ -187,7 +195,11 @@ impl Shared {
     }
 
     fn write_files(
-        &self, id: &str, spec: &oci_spec::runtime::Spec, sandbox: &Sandbox, made: &mut Made,
+        &self,
+        id: &str,
+        spec: &oci_spec::runtime::Spec,
+        sandbox: &Sandbox,
+        made: &mut Made,
     ) -> Result<(), ContainerError> {
         let folder = self.container_folder(id);
         std::fs::create_dir(&folder).map_err(|source| ContainerError::File { path: folder.clone(), source })?;
@@ -221,7 +233,10 @@ impl Shared {
 
     /// Makes volumes, finds sources.
     async fn place(
-        self: &Arc<Self>, owner: &Owner, mounts: Vec<Mount>, made: &mut Made,
+        self: &Arc<Self>,
+        owner: &Owner,
+        mounts: Vec<Mount>,
+        made: &mut Made,
     ) -> Result<PlacedAll, ContainerError> {
         let mut all = PlacedAll::default();
         for mount in mounts {

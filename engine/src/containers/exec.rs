@@ -144,7 +144,10 @@ pub(crate) async fn take_ends(shared: Arc<Shared>, mut told: mpsc::UnboundedRece
 impl Containers {
     /// Prepares a process in a running container; gives its id.
     pub async fn exec_create(
-        &self, owner: &Owner, reference: &str, config: ExecConfig,
+        &self,
+        owner: &Owner,
+        reference: &str,
+        config: ExecConfig,
     ) -> Result<String, ContainerError> {
         let container = self.get(owner, reference)?;
         check_running(&container)?;
@@ -175,7 +178,11 @@ impl Containers {
 
     /// Starts it. `size` (rows, columns) of the terminal. Detached: output is read and thrown away, `None`.
     pub async fn exec_start(
-        &self, owner: &Owner, exec_id: &str, detach: bool, size: Option<(u16, u16)>,
+        &self,
+        owner: &Owner,
+        exec_id: &str,
+        detach: bool,
+        size: Option<(u16, u16)>,
     ) -> Result<Option<Attached>, ContainerError> {
         let slot = self.shared.execs.find(owner, exec_id)?;
         let state = slot.state.borrow().clone();
@@ -247,7 +254,11 @@ impl Containers {
 
     /// Sets its terminal's size.
     pub async fn exec_resize(
-        &self, owner: &Owner, exec_id: &str, rows: u16, columns: u16,
+        &self,
+        owner: &Owner,
+        exec_id: &str,
+        rows: u16,
+        columns: u16,
     ) -> Result<(), ContainerError> {
         let slot = self.shared.execs.find(owner, exec_id)?;
         let terminal = slot.terminal.lock().unwrap_or_else(PoisonError::into_inner).clone();

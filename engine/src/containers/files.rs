@@ -9,7 +9,7 @@ use super::config::{ContainerConfig, Network};
 use super::describe::Placed;
 use super::{ContainerError, Resolved};
 use crate::engine::Shared;
-use crate::networks::resolvers::Resolvers;
+use crate::networks::Resolvers;
 
 /// Replaced by the container's own address at start.
 const ADDRESS: &str = "{address}";
@@ -23,7 +23,10 @@ impl Shared {
 
 /// /etc/hosts, /etc/hostname and /etc/resolv.conf, but for those that a mount stands for.
 pub(super) fn files(
-    config: &ContainerConfig, resolved: &Resolved, placed: &[Placed], gateway: Option<Ipv4Addr>,
+    config: &ContainerConfig,
+    resolved: &Resolved,
+    placed: &[Placed],
+    gateway: Option<Ipv4Addr>,
 ) -> Result<Vec<SandboxFile>, ContainerError> {
     let mut files = vec![
         SandboxFile { path: "/etc/hosts".into(), content: hosts(config, resolved, gateway)? },
@@ -34,9 +37,7 @@ pub(super) fn files(
     Ok(files)
 }
 
-fn hosts(
-    config: &ContainerConfig, resolved: &Resolved, gateway: Option<Ipv4Addr>,
-) -> Result<String, ContainerError> {
+fn hosts(config: &ContainerConfig, resolved: &Resolved, gateway: Option<Ipv4Addr>) -> Result<String, ContainerError> {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
@@ -44,7 +45,8 @@ fn hosts(
         text = std::fs::read_to_string("/etc/hosts").unwrap_or(text);
     }
     for line in &config.extra_hosts {
-        let wrong = || ContainerError::Invalid { message: format!("invalid extra host {line:?}: it must be NAME:ADDRESS") };
+        let wrong =
+            || ContainerError::Invalid { message: format!("invalid extra host {line:?}: it must be NAME:ADDRESS") };
         let (name, address) = line.split_once([':', '=']).ok_or_else(wrong)?;
         if name.is_empty() || name.contains(char::is_whitespace) {
             return Err(wrong());
@@ -96,10 +98,13 @@ pub(super) fn shared(mut files: Vec<SandboxFile>, address: Option<Ipv4Addr>) -> 
     for file in &mut files {
         match address {
             Some(address) => file.content = file.content.replace(ADDRESS, &address.to_string()),
-            None => file.content = file.content.lines().filter(|line| !line.contains(ADDRESS)).fold(
-                String::new(),
-                |text, line| text + line + "\n",
-            ),
+            None => {
+                file.content = file
+                    .content
+                    .lines()
+                    .filter(|line| !line.contains(ADDRESS))
+                    .fold(String::new(), |text, line| text + line + "\n")
+            }
         }
     }
     files

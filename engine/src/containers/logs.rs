@@ -49,9 +49,7 @@ impl Containers {
 
 impl Shared {
     /// A container's output; its files stay as long as the stream is held.
-    pub(super) fn output(
-        &self, slot: &Arc<Slot>, query: LogQuery, from: From,
-    ) -> Result<OutputStream, ContainerError> {
+    pub(super) fn output(&self, slot: &Arc<Slot>, query: LogQuery, from: From) -> Result<OutputStream, ContainerError> {
         let _ = (slot, query, from);
         Err(ContainerError::Unsupported { message: "logs are not offered yet".into() })
     }

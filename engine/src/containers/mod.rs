@@ -31,8 +31,8 @@ pub use attach::{AttachRequest, Attached, Output, OutputStream, StandardStream, 
 pub use container::{Container, MountKind, MountPoint, Resolved, Run, State};
 pub(crate) use create::new_id;
 pub use error::ContainerError;
-pub(crate) use exec::{Execs, take_ends};
 pub use exec::{ExecConfig, ExecState};
+pub(crate) use exec::{Execs, take_ends};
 pub use handle::{Containers, Created, Pruned, Stopped, Update, WaitCondition};
 pub use logs::LogQuery;
 pub(crate) use news::take_all;

@@ -24,6 +24,7 @@ pub(crate) async fn take_all(shared: Arc<Shared>, mut told: mpsc::UnboundedRecei
             Told::News(Answer::News(entry)) => shared.take_news(entry),
             Told::News(_) => {}
             Told::Back { team } => shared.replay_team(&team),
+            Told::Mark(done) => drop(done.send(())),
         }
     }
 }
@@ -90,7 +91,11 @@ impl Shared {
 
     /// Tells an event of a container.
     pub(super) fn tell(
-        &self, container: &Container, at_ns: i64, action: Action, more: impl IntoIterator<Item = (String, String)>,
+        &self,
+        container: &Container,
+        at_ns: i64,
+        action: Action,
+        more: impl IntoIterator<Item = (String, String)>,
     ) {
         let mut attributes: BTreeMap<String, String> = container.resolved.labels.clone();
         attributes.insert("name".into(), container.name.clone());
@@ -162,7 +167,7 @@ mod tests {
     use std::sync::Arc;
 
     use sampan_runtime::journal;
-use sampan_runtime::wire::monitor::{Entry, Happening};
+    use sampan_runtime::wire::monitor::{Entry, Happening};
 
     use super::{Seen, apply};
     use crate::containers::State;
@@ -176,16 +181,13 @@ use sampan_runtime::wire::monitor::{Entry, Happening};
     #[test]
     fn a_life_with_a_restart_is_counted_and_told() {
         let mut it = container("a", "web", 1);
-        let mut seen =
-            Seen { container: Arc::new(it.clone()), exits: 0, starts: 0, code: None, removed: false };
+        let mut seen = Seen { container: Arc::new(it.clone()), exits: 0, starts: 0, code: None, removed: false };
         let mut step = |at_ns, what| apply(&mut seen, &mut it, &entry(at_ns, what));
 
         let start = step(5_000_000_000, Happening::Started { pid: 7, restarts: 0 });
         assert_eq!(start, [(Action::Start, Vec::new())]);
-        let end = step(
-            8_000_000_000,
-            Happening::Ended { code: Some(137), out_of_memory: true, restart_in_ms: Some(100) },
-        );
+        let end =
+            step(8_000_000_000, Happening::Ended { code: Some(137), out_of_memory: true, restart_in_ms: Some(100) });
         assert_eq!(end[0].0, Action::Oom);
         assert_eq!(end[1], (Action::Die, vec![("exitCode".into(), "137".into()), ("execDuration".into(), "3".into())]));
         step(9_000_000_000, Happening::Started { pid: 8, restarts: 1 });

@@ -49,7 +49,7 @@ impl Shared {
         for slot in &slots {
             self.replay(slot);
         }
-        self.settle.notified().await;
+        self.monitors.settle().await;
         let lost: Vec<_> = slots
             .iter()
             .filter(|slot| {
@@ -97,7 +97,10 @@ impl Shared {
             .filter(|name| name.len() == 64 && !known.contains(name))
             .collect();
         for id in left {
-            tracing::info!(container.id = id, "removing what is left of a container that was not made or not removed whole");
+            tracing::info!(
+                container.id = id,
+                "removing what is left of a container that was not made or not removed whole"
+            );
             let removed = async {
                 if let Err(error) = self.spawner.release(&id).await
                     && error.kind() != crate::Kind::NotFound

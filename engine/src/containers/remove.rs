@@ -13,7 +13,11 @@ use crate::store;
 impl Containers {
     /// Removes it; with `force` also one that runs (killed first), with `volumes` its anonymous volumes too.
     pub async fn remove(
-        &self, owner: &Owner, reference: &str, force: bool, volumes: bool,
+        &self,
+        owner: &Owner,
+        reference: &str,
+        force: bool,
+        volumes: bool,
     ) -> Result<(), ContainerError> {
         let slot = self.shared.table.find(owner, reference)?;
         let shared = self.shared.clone();
@@ -45,7 +49,9 @@ impl Containers {
 
     /// Removes all that do not run and for which `wanted` says so.
     pub async fn prune(
-        &self, owner: &Owner, wanted: &(dyn Fn(&Container) -> bool + Send + Sync),
+        &self,
+        owner: &Owner,
+        wanted: &(dyn Fn(&Container) -> bool + Send + Sync),
     ) -> Result<Pruned, ContainerError> {
         let mut pruned = Pruned::default();
         for container in self.shared.table.of_team(owner.team_id) {

@@ -63,10 +63,9 @@ fn command(config: &ContainerConfig, image: &Defaults) -> (Vec<String>, Vec<Stri
             (if reset { Vec::new() } else { entrypoint.clone() }, typed.unwrap_or_default())
         }
         Some(_) => (Vec::new(), typed.or_else(|| image.command.clone()).unwrap_or_default()),
-        None => (
-            image.entrypoint.clone().unwrap_or_default(),
-            typed.or_else(|| image.command.clone()).unwrap_or_default(),
-        ),
+        None => {
+            (image.entrypoint.clone().unwrap_or_default(), typed.or_else(|| image.command.clone()).unwrap_or_default())
+        }
     }
 }
 

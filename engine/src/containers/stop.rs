@@ -20,7 +20,11 @@ impl Containers {
     /// Sends the stop signal, waits for `grace` (`None`: the container's own, else 10 s; [`Duration::MAX`]: without
     /// limit), then kills. `signal` instead of the container's own.
     pub async fn stop(
-        &self, owner: &Owner, reference: &str, grace: Option<Duration>, signal: Option<&str>,
+        &self,
+        owner: &Owner,
+        reference: &str,
+        grace: Option<Duration>,
+        signal: Option<&str>,
     ) -> Result<Stopped, ContainerError> {
         let slot = self.shared.table.find(owner, reference)?;
         let signal = signal.filter(|signal| !signal.is_empty()).map(signals::parse).transpose()?;
@@ -34,7 +38,11 @@ impl Containers {
 
     /// Stops it if it runs, then starts it.
     pub async fn restart(
-        &self, owner: &Owner, reference: &str, grace: Option<Duration>, signal: Option<&str>,
+        &self,
+        owner: &Owner,
+        reference: &str,
+        grace: Option<Duration>,
+        signal: Option<&str>,
     ) -> Result<(), ContainerError> {
         let slot = self.shared.table.find(owner, reference)?;
         let signal = signal.filter(|signal| !signal.is_empty()).map(signals::parse).transpose()?;
@@ -78,7 +86,10 @@ impl Containers {
 impl Shared {
     /// Stops it; the caller holds its verb lock.
     pub(super) async fn stop_locked(
-        self: &Arc<Self>, slot: &Arc<Slot>, grace: Option<Duration>, signal: Option<i32>,
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        grace: Option<Duration>,
+        signal: Option<i32>,
     ) -> Result<Stopped, ContainerError> {
         let container = slot.now();
         if container.state == State::Restarting {
@@ -129,7 +140,10 @@ impl Shared {
             return Ok(());
         }
         Err(ContainerError::Refused {
-            message: format!("container {} was killed but does not end: its process hangs in the kernel", container.name),
+            message: format!(
+                "container {} was killed but does not end: its process hangs in the kernel",
+                container.name
+            ),
             kind: crate::Kind::Internal,
         })
     }
@@ -139,9 +153,11 @@ impl Shared {
         self.announce_stop(slot).await?;
         let mut seen = slot.watch();
         let ended = seen.wait_for(|seen| seen.container.state != State::Restarting || seen.removed);
-        match tokio::time::timeout(HUNG, ended).await {
-            Ok(_) if slot.now().state.is_alive() => self.kill_locked(slot).await,
-            Ok(_) => Ok(()),
+        // The guard that the wait gives must not be held over another wait.
+        let ended = tokio::time::timeout(HUNG, async { drop(ended.await) }).await;
+        match ended {
+            Ok(()) if slot.now().state.is_alive() => self.kill_locked(slot).await,
+            Ok(()) => Ok(()),
             Err(_) => Err(ContainerError::Refused {
                 message: format!("the monitor did not end the waiting of container {}", slot.now().name),
                 kind: crate::Kind::Internal,

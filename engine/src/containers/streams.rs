@@ -62,7 +62,8 @@ fn broken(source: io::Error) -> ContainerError {
 
 /// Starts the pumps. The output ends when the descriptors have and `ended` came.
 pub(super) fn pump(
-    ends: Ends, ended: impl Future<Output = ()> + Send + 'static,
+    ends: Ends,
+    ended: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(Option<StdinWriter>, OutputStream), ContainerError> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let mut stdin = None;
@@ -124,9 +125,8 @@ async fn copy_in(mut client: impl tokio::io::AsyncRead + Unpin, descriptor: &Asy
 async fn read_out(stream: StandardStream, descriptor: AsyncFd<Held>, sender: mpsc::Sender<Output>) {
     let mut buffer = vec![0; CHUNK];
     loop {
-        let read = descriptor
-            .async_io(Interest::READABLE, |held| Ok(rustix::io::read(&held.0, &mut buffer[..])?))
-            .await;
+        let read =
+            descriptor.async_io(Interest::READABLE, |held| Ok(rustix::io::read(&held.0, &mut buffer[..])?)).await;
         let length = match read {
             // A terminal whose other side is closed says EIO.
             Ok(0) | Err(_) => return,
@@ -159,7 +159,8 @@ mod tests {
         let (stdin_read, stdin_write) = std::io::pipe()?;
         let (stdout_read, stdout_write) = std::io::pipe()?;
         let (stderr_read, stderr_write) = std::io::pipe()?;
-        let child = std::process::Command::new("cat").stdin(stdin_read).stdout(stdout_write).stderr(stderr_write).spawn();
+        let child =
+            std::process::Command::new("cat").stdin(stdin_read).stdout(stdout_write).stderr(stderr_write).spawn();
         let mut child = child?;
         let descriptors = vec![stdin_write.into(), stdout_read.into(), stderr_read.into()];
         let ends = Ends::sort(descriptors, false, true)?;

@@ -186,9 +186,7 @@ impl Table {
             return Ok(slot.clone());
         }
         let bare = reference.strip_prefix('/').unwrap_or(reference);
-        if let Some(slot) =
-            rows.by_name.get(&(owner.team_id, bare.to_owned())).and_then(|id| rows.by_id.get(id))
-        {
+        if let Some(slot) = rows.by_name.get(&(owner.team_id, bare.to_owned())).and_then(|id| rows.by_id.get(id)) {
             return Ok(slot.clone());
         }
         if reference.len() >= PREFIX && reference.bytes().all(|digit| digit.is_ascii_hexdigit()) {
@@ -216,9 +214,7 @@ impl Table {
             .map(|slot| slot.now())
             .filter(|container| container.owner.team_id == team_id)
             .collect();
-        containers.sort_unstable_by(|one, other| {
-            (other.created_at_ns, &other.id).cmp(&(one.created_at_ns, &one.id))
-        });
+        containers.sort_unstable_by(|one, other| (other.created_at_ns, &other.id).cmp(&(one.created_at_ns, &one.id)));
         containers
     }
 

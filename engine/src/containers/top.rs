@@ -134,7 +134,9 @@ fn columns(arguments: &str) -> Result<Vec<(Column, String)>, ContainerError> {
 
 fn refused(arguments: &str) -> ContainerError {
     ContainerError::Unsupported {
-        message: format!("the ps options {arguments:?} are not offered: use -ef, aux, or -o with columns such as pid,comm"),
+        message: format!(
+            "the ps options {arguments:?} are not offered: use -ef, aux, or -o with columns such as pid,comm"
+        ),
     }
 }
 

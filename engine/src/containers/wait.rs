@@ -20,9 +20,8 @@ impl Containers {
             let run = &before.container.run;
             return Ok(run.exit_code.unwrap_or(if run.finished_at_ns.is_some() { UNKNOWN } else { 0 }));
         }
-        let held = seen
-            .wait_for(|now| now.removed || condition != WaitCondition::Removed && now.exits != before.exits)
-            .await;
+        let held =
+            seen.wait_for(|now| now.removed || condition != WaitCondition::Removed && now.exits != before.exits).await;
         // The slot, and with it the sender, lives as long as this wait.
         let code = held.map(|now| now.code.or(now.container.run.exit_code)).ok().flatten();
         Ok(code.unwrap_or(UNKNOWN))

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::kind::Kind;
@@ -97,13 +97,16 @@ pub(crate) enum Sorted<A> {
     News(A),
 }
 
+/// Is given news, in order; must not block.
+pub(crate) type Listener<A> = Option<Arc<dyn Fn(A) + Send + Sync>>;
+
 type Reply<A> = Result<(A, Vec<OwnedFd>), ProcessError>;
 
 /// A client of one process. Cheap to share behind an `Arc`.
 pub(crate) struct Client<W: Words> {
     socket: PathBuf,
     hello: Vec<W::Request>,
-    news: Option<mpsc::UnboundedSender<W::Answer>>,
+    news: Listener<W::Answer>,
     live: tokio::sync::Mutex<Option<Arc<Live<W>>>>,
 }
 
@@ -129,7 +132,7 @@ struct Waiting<A> {
 impl<W: Words> Client<W> {
     /// A client of the process that listens on `socket`; connects with the first request and sends `hello` first on
     /// every connection. News go to `news`.
-    pub(crate) fn new(socket: PathBuf, hello: Vec<W::Request>, news: Option<mpsc::UnboundedSender<W::Answer>>) -> Self {
+    pub(crate) fn new(socket: PathBuf, hello: Vec<W::Request>, news: Listener<W::Answer>) -> Self {
         Self { socket, hello, news, live: tokio::sync::Mutex::default() }
     }
 
@@ -261,7 +264,7 @@ impl<W: Words> Live<W> {
         Ok(receiver)
     }
 
-    async fn read(live: Arc<Self>, news: Option<mpsc::UnboundedSender<W::Answer>>) {
+    async fn read(live: Arc<Self>, news: Listener<W::Answer>) {
         loop {
             let received =
                 live.connection.async_io(Interest::READABLE, |connection| connection.receive::<W::Answer>()).await;
@@ -278,8 +281,7 @@ impl<W: Words> Live<W> {
             let reply = match W::sort(answer) {
                 Sorted::News(answer) => {
                     if let Some(news) = &news {
-                        // Nobody listens any more only while the engine ends.
-                        let _ = news.send(answer);
+                        news(answer);
                     }
                     continue;
                 }

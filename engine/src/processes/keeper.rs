@@ -37,7 +37,9 @@ impl Keeper {
     /// News (ended execs) go to `news`.
     pub(crate) fn new(state_root: &Path, news: mpsc::UnboundedSender<Answer>) -> Self {
         let hello = Request::Hello { version: VERSION, role: Role::Serve };
-        Self { client: Client::new(state_root.join("keeper.sock"), vec![hello], Some(news)) }
+        // Nobody listens any more only while the engine ends.
+        let listener = std::sync::Arc::new(move |answer| drop(news.send(answer)));
+        Self { client: Client::new(state_root.join("keeper.sock"), vec![hello], Some(listener)) }
     }
 
     /// Starts the team's monitor if it does not run.

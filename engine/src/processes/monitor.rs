@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use sampan_runtime::sandbox::RestartPolicy;
 use sampan_runtime::wire::VERSION;
 use sampan_runtime::wire::monitor::{Answer, Request};
-use tokio::sync::mpsc;
 
 use super::client::{Client, ProcessError, Sorted, Words};
 
@@ -36,7 +36,7 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     /// Subscribes on every connection; news go to `news`.
-    pub(crate) fn new(state_root: &Path, team_key: &str, news: mpsc::UnboundedSender<Answer>) -> Self {
+    pub(crate) fn new(state_root: &Path, team_key: &str, news: Arc<dyn Fn(Answer) + Send + Sync>) -> Self {
         let socket = state_root.join("monitor").join(format!("{team_key}.sock"));
         let hello = vec![Request::Hello { version: VERSION }, Request::Subscribe];
         Self { client: Client::new(socket, hello, Some(news)) }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sampan_runtime::wire::monitor::Answer;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Keeper, Monitor, ProcessError};
 use crate::owner::Owner;
@@ -21,6 +21,8 @@ pub(crate) enum Told {
         /// Key of the team.
         team: String,
     },
+    /// Everything before this was taken in.
+    Mark(oneshot::Sender<()>),
 }
 
 /// Connections to monitors, made with the first need of one.
@@ -39,6 +41,14 @@ impl Monitors {
         Self { state_root, keeper, told, by_team: Mutex::default(), making: tokio::sync::Mutex::default() }
     }
 
+    /// Waits until all that was told before is taken in.
+    pub(crate) async fn settle(&self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.told.send(Told::Mark(sender)).is_ok() {
+            let _ = receiver.await;
+        }
+    }
+
     fn known(&self, key: &str) -> Option<Arc<Monitor>> {
         self.by_team.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
@@ -53,17 +63,11 @@ impl Monitors {
             return Ok(monitor);
         }
         self.keeper.ensure_monitor(owner).await?;
-        let (sender, mut receiver) = mpsc::unbounded_channel();
-        let monitor = Arc::new(Monitor::new(&self.state_root, &owner.key, sender));
-        monitor.connect().await.map_err(|source| monitor.unreachable(source))?;
         let told = self.told.clone();
-        tokio::spawn(async move {
-            while let Some(answer) = receiver.recv().await {
-                if told.send(Told::News(answer)).is_err() {
-                    return;
-                }
-            }
-        });
+        // Nobody listens any more only while the engine ends.
+        let listener = Arc::new(move |answer| drop(told.send(Told::News(answer))));
+        let monitor = Arc::new(Monitor::new(&self.state_root, &owner.key, listener));
+        monitor.connect().await.map_err(|source| monitor.unreachable(source))?;
         tokio::spawn(keep_subscribed(monitor.clone(), self.keeper.clone(), owner.clone(), self.told.clone()));
         self.by_team.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.key.clone(), monitor.clone());
         Ok(monitor)
@@ -71,9 +75,7 @@ impl Monitors {
 }
 
 /// Subscribes again whenever the connection ends.
-async fn keep_subscribed(
-    monitor: Arc<Monitor>, keeper: Arc<Keeper>, owner: Owner, told: mpsc::UnboundedSender<Told>,
-) {
+async fn keep_subscribed(monitor: Arc<Monitor>, keeper: Arc<Keeper>, owner: Owner, told: mpsc::UnboundedSender<Told>) {
     loop {
         monitor.ended().await;
         let mut pause = Duration::from_millis(10);

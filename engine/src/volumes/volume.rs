@@ -50,7 +50,10 @@ pub struct Volumes {
 impl Volumes {
     /// Makes a volume, or gives the one that has this name already. No name: an anonymous one.
     pub async fn create(
-        &self, owner: &Owner, name: Option<&str>, labels: BTreeMap<String, String>,
+        &self,
+        owner: &Owner,
+        name: Option<&str>,
+        labels: BTreeMap<String, String>,
     ) -> Result<Volume, VolumeError> {
         let (shared, owner, name) = (self.shared.clone(), owner.clone(), name.map(str::to_owned));
         // Whole even when the caller goes away.
@@ -142,7 +145,10 @@ impl Shared {
 
     /// The volume of that name, made if there is none; whether it was made.
     pub(crate) async fn ensure_volume(
-        &self, owner: &Owner, name: Option<&str>, labels: BTreeMap<String, String>,
+        &self,
+        owner: &Owner,
+        name: Option<&str>,
+        labels: BTreeMap<String, String>,
     ) -> Result<(Volume, bool), VolumeError> {
         if let Some(name) = name {
             check(name)?;

@@ -3,7 +3,9 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
+use oci_spec::runtime::{
+    LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
+};
 
 use super::invalid;
 use crate::containers::ContainerError;
@@ -123,12 +125,8 @@ fn device(node: &Node) -> LinuxDevice {
 }
 
 fn rule(allow: bool, kind: LinuxDeviceType, major: Option<i64>, minor: Option<i64>, access: &str) -> LinuxDeviceCgroup {
-    let mut rule = LinuxDeviceCgroupBuilder::default()
-        .allow(allow)
-        .typ(kind)
-        .access(access)
-        .build()
-        .unwrap_or_default();
+    let mut rule =
+        LinuxDeviceCgroupBuilder::default().allow(allow).typ(kind).access(access).build().unwrap_or_default();
     rule.set_major(major).set_minor(minor);
     rule
 }

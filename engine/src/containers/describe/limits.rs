@@ -25,7 +25,9 @@ pub(in crate::containers) fn check(limits: &Limits) -> Result<(), ContainerError
         && swap > 0
     {
         match limits.memory_bytes {
-            None | Some(0) => return Err(invalid("You should always set the Memory limit when using Memoryswap limit")),
+            None | Some(0) => {
+                return Err(invalid("You should always set the Memory limit when using Memoryswap limit"));
+            }
             Some(memory) if u64::try_from(swap).is_ok_and(|swap| swap < memory) => {
                 return Err(invalid("Minimum memoryswap limit should be larger than memory limit"));
             }
@@ -84,7 +86,8 @@ fn check_cpus(limits: &Limits) -> Result<(), ContainerError> {
 
 /// All limits of a new container.
 pub(in crate::containers) fn resources(
-    limits: &Limits, devices: Vec<LinuxDeviceCgroup>,
+    limits: &Limits,
+    devices: Vec<LinuxDeviceCgroup>,
 ) -> Result<LinuxResources, ContainerError> {
     let mut resources = changed(limits)?;
     if resources.pids().is_none() {

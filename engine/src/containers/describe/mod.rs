@@ -7,7 +7,7 @@ mod limits;
 mod mounts;
 mod process;
 
-pub(super) use limits::{changed, check as check_limits, resources};
+pub(super) use limits::{changed, check as check_limits};
 pub(super) use mounts::Placed;
 pub(super) use process::exec;
 
@@ -112,7 +112,8 @@ pub(super) fn capabilities(config: &ContainerConfig) -> Result<CapabilitySet, Co
 }
 
 fn filter(
-    config: &ContainerConfig, capabilities: CapabilitySet,
+    config: &ContainerConfig,
+    capabilities: CapabilitySet,
 ) -> Result<(Filter, Option<oci_spec::runtime::LinuxSeccomp>), ContainerError> {
     match &config.security.seccomp {
         _ if config.security.privileged => Ok((Filter::Described, None)),
@@ -138,12 +139,7 @@ fn paths(typed: &Option<Vec<String>>, default: &[&str], privileged: bool) -> Vec
 }
 
 fn mapping(owner: &Owner) -> LinuxIdMapping {
-    LinuxIdMappingBuilder::default()
-        .container_id(0_u32)
-        .host_id(owner.base_id)
-        .size(RANGE)
-        .build()
-        .unwrap_or_default()
+    LinuxIdMappingBuilder::default().container_id(0_u32).host_id(owner.base_id).size(RANGE).build().unwrap_or_default()
 }
 
 fn namespaces(given: &Given<'_>, user: bool) -> Result<Vec<LinuxNamespace>, ContainerError> {

@@ -12,7 +12,9 @@ use crate::containers::{ContainerError, ExecConfig, Resolved};
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) fn main(
-    config: &ContainerConfig, resolved: &Resolved, capabilities: CapabilitySet,
+    config: &ContainerConfig,
+    resolved: &Resolved,
+    capabilities: CapabilitySet,
 ) -> Result<Process, ContainerError> {
     let mut process = Process::default();
     process
@@ -30,7 +32,9 @@ pub(super) fn main(
 
 /// The process of an exec in a container.
 pub(in crate::containers) fn exec(
-    exec: &ExecConfig, config: &ContainerConfig, resolved: &Resolved,
+    exec: &ExecConfig,
+    config: &ContainerConfig,
+    resolved: &Resolved,
 ) -> Result<Process, ContainerError> {
     if exec.command.first().is_none_or(String::is_empty) {
         return Err(invalid("no exec command specified"));
