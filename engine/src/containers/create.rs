@@ -86,7 +86,7 @@ impl Shared {
         reserved: Reserved,
         made: &mut Made,
     ) -> Result<Created, ContainerError> {
-        let base = self.base(owner, &config.image).await?;
+        let base = self.base(owner, &config).await?;
         let mut resolved = resolve::resolve(&config, &base.defaults, id)?;
         let mounts = resolve::mounts(&config, &base.defaults)?;
         check_ports(&config)?;

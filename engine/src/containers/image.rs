@@ -3,8 +3,11 @@
 use sampan_runtime::sandbox::Root;
 
 use super::ContainerError;
+use super::config::ContainerConfig;
+use super::describe::has_user_namespace;
 use super::resolve::Defaults;
 use crate::engine::Shared;
+use crate::images::ProcessConfiguration;
 use crate::owner::Owner;
 
 /// What a container takes from its image.
@@ -20,8 +23,35 @@ pub(super) struct Base {
 
 impl Shared {
     /// Looks the image up, by reference or (short) id, among those the team has.
-    pub(super) async fn base(&self, owner: &Owner, reference: &str) -> Result<Base, ContainerError> {
-        let _ = owner;
-        Err(ContainerError::Unsupported { message: format!("images are not offered yet: {reference}") })
+    pub(super) async fn base(&self, owner: &Owner, config: &ContainerConfig) -> Result<Base, ContainerError> {
+        let image = self.images.find(owner, &config.image).await?;
+        if has_user_namespace(config)
+            && let Some(high) = image.high_ids.first()
+        {
+            return Err(ContainerError::Unsupported {
+                message: format!(
+                    "image {} has files of ids above 65,535, which the team's user namespace cannot show ({} of {}); run it with --userns=host if you may",
+                    image.shown(),
+                    high.id,
+                    high.path
+                ),
+            });
+        }
+        let root = self.images.root(&image).await?;
+        Ok(Base { image_id: image.id.to_string(), defaults: defaults(&image.configuration.config), root })
+    }
+}
+
+fn defaults(image: &ProcessConfiguration) -> Defaults {
+    Defaults {
+        entrypoint: image.entrypoint.clone(),
+        command: image.cmd.clone(),
+        environment: image.env.clone(),
+        labels: image.labels.clone(),
+        user: image.user.clone(),
+        working_directory: image.working_dir.clone(),
+        exposed_ports: image.exposed_ports.keys().cloned().collect(),
+        volumes: image.volumes.keys().cloned().collect(),
+        stop_signal: image.stop_signal.clone(),
     }
 }
