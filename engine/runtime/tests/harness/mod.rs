@@ -219,19 +219,18 @@ fn find_cgroups(folder: &Path, name: &str, depth: u32, found: &mut Vec<PathBuf>)
 
 impl Drop for Harness {
     fn drop(&mut self) {
-        for (name, descriptors) in self.kept.lock().expect("lock").iter() {
-            if name.ends_with("/pidfd") {
-                let killed = rustix::process::pidfd_send_signal(&descriptors[0], rustix::process::Signal::KILL);
-                if killed.is_ok() {
-                    reap(descriptors[0].as_fd());
-                }
+        // Taken out first: keeper's stand-in needs the lock to answer the spawner.
+        let left: Vec<(String, OwnedFd)> = {
+            let kept = self.kept.lock().expect("lock");
+            let id = |name: &str| Some(name.strip_prefix("container/")?.strip_suffix("/pidfd")?.to_owned());
+            kept.iter().filter_map(|(name, found)| Some((id(name)?, found[0].try_clone().ok()?))).collect()
+        };
+        for (id, pidfd) in left {
+            if rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).is_ok() {
+                reap(pidfd.as_fd());
             }
-        }
-        for run in self.kept.lock().expect("lock").keys() {
-            if let Some(id) = run.strip_prefix("container/").and_then(|rest| rest.strip_suffix("/pidfd")) {
-                let _ = self.connection.send(&Request::Remove { id: id.to_owned() }, &[]);
-                let _ = self.connection.receive::<Answer>();
-            }
+            let _ = self.connection.send(&Request::Remove { id }, &[]);
+            let _ = self.connection.receive::<Answer>();
         }
         let _ = self.ask(&Request::RemoveTeam { team: self.team.clone() });
         let _ = self.spawner.kill();
