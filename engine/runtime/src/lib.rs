@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod log;
 pub mod monitor;
 pub mod namespaces;
+pub mod own_program;
 pub mod rlimits;
 pub mod rootfs;
 pub mod run;

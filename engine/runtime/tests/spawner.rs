@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::{Harness, process, read_all, reap, spec, spec_value};
+use harness::{Harness, process, read_all, reap_pid, spec, spec_value};
 use sampan_runtime::wire::RefusalKind;
 use sampan_runtime::wire::spawner::{Answer, Request};
 
@@ -53,12 +53,7 @@ fn a_process_of_exec_stands_in_the_same_namespaces() {
     let output = read_all(&streams[0]);
 
     assert_eq!(output, "sleep\u{0}60\u{0}boat\n");
-    let pidfd = rustix::process::pidfd_open(
-        rustix::process::Pid::from_raw(pid).expect("pid"),
-        rustix::process::PidfdFlags::empty(),
-    )
-    .expect("pidfd");
-    assert_eq!(reap(std::os::fd::AsFd::as_fd(&pidfd)), 3);
+    assert_eq!(reap_pid(pid), 3);
     harness.ask(&Request::Signal { id: sandbox.id.clone(), signal: 9, all: false }).expect("signal");
     assert_eq!(run.wait(), 137);
 }
@@ -75,4 +70,220 @@ fn a_terminal_is_the_console_and_the_controlling_terminal() {
     let (code, output) = harness.script_in(&sandbox, &spec);
 
     assert_eq!((code, output.as_str()), (0, "/dev/pts/0\r\nx\r\n88:0\r\n"));
+}
+
+#[test]
+fn a_restart_keeps_the_user_and_network_namespaces_and_the_writable_layer() {
+    let mut harness = Harness::start("");
+    let sandbox = harness.sandbox();
+    let script = "readlink /proc/self/ns/net /proc/self/ns/user; ls /kept 2>&1; touch /kept";
+    let first = harness.run(&sandbox, &spec(&["sh", "-c", script])).expect("started");
+    let before = first.output();
+    first.wait();
+
+    harness.restart_spawner("");
+    let second = harness.start_again(&sandbox).expect("started again");
+    let after = second.output();
+    second.wait();
+
+    assert_eq!(before.lines().take(2).collect::<Vec<_>>(), after.lines().take(2).collect::<Vec<_>>());
+    assert!(before.contains("No such file"), "{before}");
+    assert!(after.ends_with("/kept\n"), "{after}");
+    harness.ask(&Request::Release { id: sandbox.id.clone() }).expect("released");
+    assert!(harness.kept().iter().all(|name| !name.ends_with("ns")), "{:?}", harness.kept());
+}
+
+#[test]
+fn a_container_outlives_its_spawner_and_takes_an_exec_after_it() {
+    let mut harness = Harness::start("");
+    let sandbox = harness.sandbox();
+    let run = harness.run(&sandbox, &spec(&["sleep", "60"])).expect("started");
+
+    harness.restart_spawner("");
+    let exec = Request::Exec {
+        id: sandbox.id.clone(),
+        exec: "e2".to_owned(),
+        process: process(&["cat", "/proc/sys/kernel/hostname"]),
+        stdin: false,
+    };
+    let (Answer::ExecStarted { pid }, streams) = harness.ask(&exec).expect("exec") else { panic!("no exec") };
+
+    assert_eq!(read_all(&streams[0]), "boat\n");
+    // A PID namespace does not end before all its processes are reaped; keeper does that.
+    assert_eq!(reap_pid(pid), 0);
+    harness.ask(&Request::Signal { id: sandbox.id.clone(), signal: 15, all: true }).expect("signal");
+    harness.ask(&Request::Signal { id: sandbox.id.clone(), signal: 9, all: true }).expect("signal");
+    assert_eq!(run.wait(), 137);
+}
+
+/// Kernels before 6.15 cannot copy detached mounts or shift copies; the same root must come out of named ones.
+#[test]
+fn layers_by_name_give_the_same_root_as_layers_by_descriptor() {
+    let script = "touch /etc/new && rm /etc/group && mkdir /srv/sub && chown 33:33 /srv/sub; ls -ln /etc /srv";
+    let outputs: Vec<_> = ["", "detached-mounts"]
+        .into_iter()
+        .map(|without| {
+            let harness = Harness::start(without);
+            assert_eq!(harness.features.detached_mounts, without.is_empty());
+            let sandbox = harness.sandbox();
+            let run = harness.run(&sandbox, &spec(&["sh", "-c", script])).expect("started");
+            let output = run.output();
+            assert_eq!(run.wait(), 0, "{output}");
+            let upper = harness.data().join("containers").join(&sandbox.id).join("upper");
+            let plain = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(upper.join("srv/sub")).expect("sub"));
+            assert_eq!(plain, 33);
+            let whiteout = std::fs::symlink_metadata(upper.join("etc/group")).expect("whiteout");
+            assert_eq!(std::os::unix::fs::MetadataExt::rdev(&whiteout), 0);
+            output.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect::<Vec<_>>()
+        })
+        .collect();
+
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+#[test]
+fn a_volume_gets_the_content_of_the_image_and_a_bind_shows_host_ids() {
+    let harness = Harness::start("");
+    let volume = "ab".repeat(32);
+    harness.ask(&Request::CreateVolume { id: volume.clone() }).expect("volume");
+    let host = tempfile::tempdir().expect("host");
+    std::fs::write(host.path().join("file"), "host").expect("file");
+    let mut sandbox = harness.sandbox();
+    sandbox.copy_up = vec!["/etc".into()];
+    sandbox.files = vec![sampan_runtime::sandbox::SandboxFile {
+        path: "/etc/hosts".into(),
+        content: "127.0.0.1 localhost\n".to_owned(),
+    }];
+    let mut value =
+        spec_value(&["sh", "-c", "cat /etc/passwd /etc/hosts /host/file; touch /host/made; ls -ln /host/made"]);
+    let mounts = value["mounts"].as_array_mut().expect("mounts");
+    let source = harness.data().join("volumes").join(&volume).join("data");
+    mounts.push(
+        serde_json::json!({"destination": "/etc", "type": "bind", "source": source, "options": ["bind", "idmap"]}),
+    );
+    mounts.push(serde_json::json!({"destination": "/host", "type": "bind", "source": host.path(),
+        "options": ["rbind", "idmap"]}));
+
+    let (code, output) = harness.script_in(&sandbox, &serde_json::from_value(value).expect("spec"));
+
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("root:x:0:0") && output.contains("127.0.0.1") && output.contains("host"), "{output}");
+    let made = std::fs::metadata(host.path().join("made")).expect("made");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), 0);
+    assert!(source.join("passwd").exists());
+}
+
+#[test]
+fn a_user_is_looked_up_in_the_root_and_owns_its_streams() {
+    let harness = Harness::start("");
+    let mut value = spec_value(&["sh", "-c", "id; echo again >/dev/stdout; echo $HOME; cat /proc/self/status"]);
+    value["process"]["user"]["username"] = "web".into();
+    let (code, output) = harness.script_in(&harness.sandbox(), &serde_json::from_value(value).expect("spec"));
+    let mut ghost = spec_value(&["id"]);
+    ghost["process"]["user"]["username"] = "ghost".into();
+    let refusal =
+        harness.run(&harness.sandbox(), &serde_json::from_value(ghost).expect("spec")).map(|_| ()).unwrap_err();
+
+    assert_eq!(code, 0, "{output}");
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines[..3], ["uid=33(web) gid=33(web) groups=33(web),40(log)", "again", "/srv"]);
+    assert!(output.contains("CapEff:\t0000000000000000") && output.contains("CapInh:\t0000000000000000"), "{output}");
+    assert!(output.contains("CapAmb:\t0000000000000000") && output.contains("Seccomp:\t2"), "{output}");
+    assert_eq!(refusal.kind, RefusalKind::Invalid);
+    assert_eq!(refusal.message, "unable to find user ghost: no matching entries in passwd file");
+}
+
+#[test]
+fn init_reaps_orphans_and_hands_the_signal_on() {
+    let harness = Harness::start("");
+    let mut sandbox = harness.sandbox();
+    sandbox.init = true;
+    let script = "trap 'echo got; exit 5' TERM; (sleep 0.1 &); echo up; while :; do sleep 0.1; done";
+    let run = harness.run(&sandbox, &spec(&["sh", "-c", script])).expect("started");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    harness.ask(&Request::Signal { id: sandbox.id.clone(), signal: 15, all: false }).expect("signal");
+
+    assert_eq!(run.output(), "up\ngot\n");
+    assert_eq!(run.wait(), 5);
+}
+
+/// CVE-2019-5736: the file behind /proc/PID/exe of what enters a container cannot be written through that link.
+#[test]
+fn our_own_program_is_seen_through_a_read_only_mount() {
+    let harness = Harness::start("");
+    let mut sandbox = harness.sandbox();
+    sandbox.init = true;
+    sandbox.user_namespace = false;
+    let run = harness.run(&sandbox, &spec(&["sleep", "60"])).expect("started");
+
+    for pid in [run.started.pid.to_string(), harness.spawner_pid().to_string()] {
+        let program = rustix::fs::statvfs(format!("/proc/{pid}/exe")).expect("program");
+        assert!(program.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY), "{pid}");
+    }
+}
+
+/// CVE-2024-21626: a working directory that leads to a descriptor of ours is refused.
+#[test]
+fn a_working_directory_through_a_descriptor_is_refused() {
+    let harness = Harness::start("");
+    for number in 3..12 {
+        let mut value = spec_value(&["ls"]);
+        value["process"]["cwd"] = format!("/proc/self/fd/{number}").into();
+        let run = harness.run(&harness.sandbox(), &serde_json::from_value(value).expect("spec"));
+        assert!(run.is_err(), "{number}");
+    }
+}
+
+/// CVE-2024-21626, the other half: the program inherits nothing but its streams.
+#[test]
+fn a_program_has_no_descriptor_of_ours() {
+    let harness = Harness::start("");
+    let (code, output) = harness.script("ls /proc/self/fd");
+    // The last one is that of ls itself.
+    assert_eq!((code, output.as_str()), (0, "0\n1\n2\n3\n"));
+}
+
+/// CVE-2021-30465 and its kin: links of the image at places where something is mounted lead nowhere outside.
+#[test]
+fn links_of_the_image_at_mount_points_are_refused_or_stay_inside() {
+    let harness = Harness::start("");
+    let image = harness.data().join("layers/image");
+    std::fs::remove_dir(image.join("proc")).expect("proc");
+    std::os::unix::fs::symlink("/tmp", image.join("proc")).expect("link");
+    let refusal = harness.run(&harness.sandbox(), &spec(&["id"])).map(|_| ()).unwrap_err();
+    assert_eq!(refusal.message, "/proc of the image is a symbolic link");
+
+    std::fs::remove_file(image.join("proc")).expect("link");
+    std::os::unix::fs::symlink("/../../../../etc", image.join("out")).expect("link");
+    let mut value = spec_value(&["sh", "-c", "ls /etc"]);
+    value["mounts"].as_array_mut().expect("mounts").push(serde_json::json!({
+        "destination": "/out/mounted", "type": "tmpfs", "source": "tmpfs", "options": []}));
+    let (code, output) = harness.script_in(&harness.sandbox(), &serde_json::from_value(value).expect("spec"));
+    assert_eq!(code, 0);
+    assert!(output.contains("mounted"), "{output}");
+    assert!(!std::path::Path::new("/etc/mounted").exists());
+}
+
+/// CVE-2022-0492, CVE-2025-31133: cgroups and masked paths cannot be written, /proc/sys neither.
+#[test]
+fn masked_and_read_only_paths_hold() {
+    let harness = Harness::start("");
+    let script = "for f in /sys/fs/cgroup/*/cgroup.procs /sys/fs/cgroup/cgroup.procs \
+        /proc/sys/kernel/hostname /proc/sysrq-trigger; do [ -e $f ] && (echo 1 >$f) 2>/dev/null && echo wrote $f; done; \
+        mknod /tmp/sda b 8 0 2>/dev/null && echo node; echo end";
+    let (_, output) = harness.script(script);
+    assert!(output.ends_with("end\n"), "{output}");
+    assert!(!output.contains("wrote") && !output.contains("node"), "{output}");
+}
+
+#[test]
+fn what_is_not_a_container_is_refused_with_a_sentence() {
+    let harness = Harness::start("");
+    let id = "f".repeat(64);
+    let kind = |request: Request| harness.ask(&request).map(|_| ()).unwrap_err().kind;
+    assert_eq!(kind(Request::Start { id: id.clone() }), RefusalKind::NotFound);
+    assert_eq!(kind(Request::Start { id: "../../etc".to_owned() }), RefusalKind::Invalid);
+    assert_eq!(kind(Request::Signal { id: id.clone(), signal: 9, all: false }), RefusalKind::Conflict);
+    assert_eq!(kind(Request::RemoveLayer { target: "layers/../containers".into() }), RefusalKind::Invalid);
+    assert_eq!(kind(Request::Usage { target: "nothing".into() }), RefusalKind::NotFound);
 }

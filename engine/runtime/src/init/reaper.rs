@@ -10,7 +10,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::command;
-use crate::sys::clone::{Cloned, clone3, exit_now};
+use crate::sys::clone::{exit_now, fork};
 use crate::sys::signals;
 use crate::wire::{Refusal, RefusalKind};
 
@@ -33,9 +33,9 @@ fn run(arguments: &[String]) -> Result<u8, Refusal> {
     let texts: Result<Vec<CString>, _> = arguments.iter().map(|text| CString::new(text.as_str())).collect();
     let texts = texts.map_err(|error| refused(error.to_string()))?;
     SigSet::all().thread_block().map_err(|error| refused(format!("cannot block signals: {error}")))?;
-    match clone3(0, None).map_err(|error| refused(format!("cannot make a process: {error}")))? {
-        Cloned::Child => exit_now(become_program(&file, &texts)),
-        Cloned::Parent { pid, .. } => Ok(attend(Pid::from_raw(pid))),
+    match fork().map_err(|error| refused(format!("cannot make a process: {error}")))? {
+        None => exit_now(become_program(&file, &texts)),
+        Some(pid) => Ok(attend(Pid::from_raw(pid))),
     }
 }
 

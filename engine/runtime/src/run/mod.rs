@@ -57,6 +57,9 @@ fn run_bundle(bundle: &Path, id: &str) -> Result<u8, Refusal> {
     let spec: Spec = serde_json::from_slice(&text)
         .map_err(|error| refusal(RefusalKind::Invalid, format!("{}: {error}", file.display())))?;
     let plan = Plan::new(&spec, None)?;
+    if plan.joined.mappings.is_none() {
+        crate::own_program::ensure_read_only()?;
+    }
     let root = spec.root().as_ref().map_or_else(|| bundle.join("rootfs"), |root| bundle.join(root.path()));
     rustix::process::umask(Mode::empty());
     let as_it_is = Attributes { propagation: libc::MS_PRIVATE, ..Attributes::default() };

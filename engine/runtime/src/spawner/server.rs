@@ -1,7 +1,6 @@
 //! The loop: one connection after the other, one request after the other.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -18,6 +17,7 @@ use super::running::{Kept, Running};
 use super::stdio::borrow;
 use crate::cgroups::{Cgroup, Layout};
 use crate::failure::{Doing, refusal};
+use crate::own_program;
 use crate::rootfs::layers::Layers;
 use crate::seccomp;
 use crate::space::{self, Space};
@@ -56,6 +56,7 @@ pub(super) struct Spawner {
 /// # Errors
 /// When it cannot be set up.
 pub fn run(arguments: Arguments) -> Result<(), Refusal> {
+    own_program::ensure_read_only()?;
     let keeper = descriptors::inherit(arguments.keeper).doing(|| "take over the connection to keeper".to_owned())?;
     let mut spawner = Spawner::set_up(arguments, keeper)?;
     let socket = Path::new(space::STATE).join("spawner.sock");
@@ -73,7 +74,7 @@ impl Spawner {
         let layout = Layout::find().map_err(|error| refusal(error.kind(), error.to_string()))?;
         let parent = Cgroup::parent(&layout, &arguments.instance);
         let parent = parent.map_err(|error| refusal(error.kind(), error.to_string()))?;
-        let own_program: OwnedFd = File::open("/proc/self/exe").doing(|| "open our own program".to_owned())?.into();
+        let own_program = own_program::open()?;
         let space = Space::enter(&[("data", &arguments.data_root), ("state", &arguments.state_root)])?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let data = rustix::fs::open(space::DATA, flags, Mode::empty()).doing(|| "open the data root".to_owned())?;

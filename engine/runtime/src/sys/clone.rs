@@ -72,6 +72,20 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> 
     }
 }
 
+/// As [`clone3`] without any flag, by fork(2): for a process under a filter that answers clone3 with ENOSYS, as Docker's
+/// default does. The number of the child, or none in the child.
+///
+/// # Errors
+/// As fork(2).
+pub fn fork() -> io::Result<Option<i32>> {
+    // SAFETY: the child works on a copy of this memory; as for `clone3`, the caller has one thread.
+    match unsafe { libc::fork() } {
+        0 => Ok(None),
+        pid if pid > 0 => Ok(Some(pid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Ends this process at once: no destructors, no exit handlers. For children that must not run their parent's.
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: _exit(2) touches no memory of this process and does not return.

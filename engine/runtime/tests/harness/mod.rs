@@ -295,6 +295,12 @@ pub fn reap(pidfd: std::os::fd::BorrowedFd<'_>) -> i32 {
     }
 }
 
+/// Waits for a child by its number.
+pub fn reap_pid(pid: i32) -> i32 {
+    let pid = rustix::process::Pid::from_raw(pid).expect("pid");
+    reap(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("pidfd").as_fd())
+}
+
 fn launch(path: &Path, instance: &str, without: &str, keeper: OwnedFd) -> Child {
     let keeper = rustix::io::fcntl_dupfd_cloexec(&keeper, 100).expect("dup");
     rustix::io::fcntl_setfd(&keeper, rustix::io::FdFlags::empty()).expect("inherit");
@@ -396,15 +402,20 @@ fn make_image(image: &Path) {
     for program in PROGRAMS {
         let from = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(program));
         let from = from.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("the host has no {program}"));
-        let to = image.join("bin").join(program);
-        fs::copy(from, &to).expect("program");
-        let listed = Command::new("ldd").arg(from).output().expect("ldd").stdout;
-        for word in String::from_utf8_lossy(&listed).split_whitespace().filter(|word| word.starts_with('/')) {
-            let target = image.join(word.trim_start_matches('/'));
-            fs::create_dir_all(target.parent().expect("parent")).expect("folder");
-            if !target.exists() {
-                fs::copy(word, target).expect("library");
-            }
+        fs::copy(from, image.join("bin").join(program)).expect("program");
+        copy_libraries(from, image);
+    }
+    // A release of our own program is static; what tests build is not.
+    copy_libraries(Path::new(env!("CARGO_BIN_EXE_sampan-runtime")), image);
+}
+
+fn copy_libraries(program: &Path, image: &Path) {
+    let listed = Command::new("ldd").arg(program).output().expect("ldd").stdout;
+    for word in String::from_utf8_lossy(&listed).split_whitespace().filter(|word| word.starts_with('/')) {
+        let target = image.join(word.trim_start_matches('/'));
+        fs::create_dir_all(target.parent().expect("parent")).expect("folder");
+        if !target.exists() {
+            fs::copy(word, target).expect("library");
         }
     }
 }
