@@ -17,6 +17,7 @@ pub mod host;
 pub mod images;
 pub mod kind;
 pub mod layers;
+pub mod logs;
 pub mod networks;
 pub mod owner;
 pub mod processes;

@@ -16,6 +16,6 @@ mod write;
 
 pub use format::{Frame, HEAD_FILE, LOG_FOLDER, MOST_DATA, Stream};
 pub use lines::{Line, Lines};
-pub use read::{Position, Reader, Step};
+pub use read::{Piece, Position, Reader, Step};
 pub use tail::Streams;
 pub use write::Writer;

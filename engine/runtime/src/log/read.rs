@@ -85,6 +85,33 @@ impl Step {
     }
 }
 
+/// One frame of a step, by the place of its data in the step's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// When it was read, nanoseconds since 1970.
+    pub time_ns: i64,
+    /// Where it came from.
+    pub stream: Stream,
+    /// Its data.
+    pub data: std::ops::Range<usize>,
+}
+
+impl Step {
+    /// The bytes as they were read, and where in them the data of each frame lies: to be given on without a copy.
+    pub fn into_pieces(self) -> (Vec<u8>, Vec<Piece>) {
+        let place = |data: &[u8]| data.as_ptr().addr() - self.bytes.as_ptr().addr();
+        let pieces = self
+            .frames()
+            .filter(|frame| !frame.data.is_empty())
+            .map(|frame| {
+                let start = place(frame.data);
+                Piece { time_ns: frame.time_ns, stream: frame.stream, data: start..start + frame.data.len() }
+            })
+            .collect();
+        (self.bytes, pieces)
+    }
+}
+
 impl Reader {
     /// Opens the log of the container whose folder this is. There need not be one yet.
     ///
