@@ -13,7 +13,7 @@ use crate::events::Events;
 use crate::images::{Images, StorageBackend};
 use crate::networks;
 use crate::processes::{Keeper, Monitors, Spawner};
-use crate::stats::Stats;
+use crate::stats::{History, Stats, chart_all};
 use crate::volumes::Volumes;
 
 /// Where an engine works.
@@ -49,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) monitors: Monitors,
     pub(crate) net: networks::Client,
+    pub(crate) history: History,
     features: Features,
 }
 
@@ -80,6 +81,7 @@ impl Engine {
             events: Events::new(),
             table: Arc::default(),
             execs: Execs::default(),
+            history: History::default(),
             images,
             settings,
             pool,
@@ -93,6 +95,7 @@ impl Engine {
         tokio::spawn(take_all(shared.clone(), told));
         shared.catch_up().await?;
         shared.sweep_volumes().await?;
+        tokio::spawn(chart_all(shared.clone()));
         Ok(Self { shared })
     }
 

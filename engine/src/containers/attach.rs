@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::logs::From;
+use super::logs::{From, until_ended};
 use super::table::Slot;
 use super::{ContainerError, Containers, LogQuery, State, streams};
 use crate::clock::now_ns;
@@ -99,7 +99,8 @@ impl Containers {
             ..LogQuery::default()
         };
         let from = if request.logs { From::Start } else { From::Now };
-        let output = self.shared.output(&slot, query, from)?;
+        let ended = request.stream.then(|| until_ended(&slot, true));
+        let output = self.shared.output(&slot, query, from, ended)?;
         let stdin = (request.stdin && request.stream && container.config.open_stdin).then(|| {
             let (near, far) = tokio::io::duplex(INPUT);
             tokio::spawn(feed(self.shared.clone(), slot.clone(), far));

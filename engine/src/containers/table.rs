@@ -223,6 +223,16 @@ impl Table {
         self.read().by_id.values().cloned().collect()
     }
 
+    /// All that run, of all teams.
+    pub(crate) fn running(&self) -> Vec<Arc<Container>> {
+        self.read()
+            .by_id
+            .values()
+            .map(|slot| slot.now())
+            .filter(|container| container.state == State::Running)
+            .collect()
+    }
+
     /// Whether any runs or waits for a restart.
     pub(crate) fn any_busy(&self) -> bool {
         self.read().by_id.values().any(|slot| {

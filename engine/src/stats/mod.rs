@@ -1,5 +1,8 @@
 //! What containers use.
 
 mod sample;
+mod watch;
 
-pub use sample::{NetworkCounters, Point, Sample, SampleStream, Stats};
+pub use sample::{NetworkCounters, Point, Sample};
+pub(crate) use watch::{History, chart_all};
+pub use watch::{SampleStream, Stats};
