@@ -32,9 +32,7 @@ impl FromRequest for Known {
 }
 
 /// Finds the caller of everything under /api/v1 and /live, or refuses.
-pub async fn gate<B: MessageBody>(
-    request: ServiceRequest, next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+pub async fn gate<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let path = request.path();
     let ours = path == "/api/v1" || path.starts_with("/api/v1/") || path.starts_with(LIVE);
     if ours && !OPEN.contains(&path) {

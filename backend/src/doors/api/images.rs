@@ -149,8 +149,7 @@ pub async fn list(app: Data<App>, known: Known) -> Answer<Json<Page<ImageSummary
     responses((status = 200, description = "What was removed", body = RemovedView), Problems))]
 #[post("/images/prune")]
 pub async fn prune(app: Data<App>, known: Known, body: Json<ImagePruneBody>) -> Answer<Json<RemovedView>> {
-    let filter =
-        PruneFilter { all: body.all, until: None, labels: BTreeMap::new(), without_labels: BTreeMap::new() };
+    let filter = PruneFilter { all: body.all, until: None, labels: BTreeMap::new(), without_labels: BTreeMap::new() };
     let target = app.policy().team(&known.0, Images)?;
     let pruned = images::prune(&app, target, &filter).await?;
     Ok(Json(RemovedView::new(&pruned.removed, Some(pruned.reclaimed_bytes))))
@@ -189,7 +188,10 @@ pub async fn tag(app: Data<App>, known: Known, id: Path<String>, body: Json<TagB
     responses((status = 200, description = "What was removed", body = RemovedView), Problems))]
 #[delete("/images/{id}")]
 pub async fn remove(
-    app: Data<App>, known: Known, id: Path<String>, query: Query<ImageRemoveQuery>,
+    app: Data<App>,
+    known: Known,
+    id: Path<String>,
+    query: Query<ImageRemoveQuery>,
 ) -> Answer<Json<RemovedView>> {
     let removed = images::remove(&app, app.policy().image(&known.0, &id)?, query.force).await?;
     Ok(Json(RemovedView::new(&removed, None)))

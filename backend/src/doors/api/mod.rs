@@ -19,10 +19,10 @@ mod volumes;
 
 pub use document::{DocumentText, document, send_document};
 pub use gate::{Known, gate};
-pub use system::EventView;
 pub use problem::{Problem, Problems};
 pub use reference::{ReferenceText, render, send_reference};
 pub use router::{KnownRoutes, configure, fits_none, json_config, path_config, query_config};
+pub use system::EventView;
 
 /// What a handler gives back.
 type Answer<T> = Result<T, Problem>;

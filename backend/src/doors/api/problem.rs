@@ -170,8 +170,7 @@ impl From<AccountsError> for Problem {
 
 impl From<TooMany> for Problem {
     fn from(error: TooMany) -> Self {
-        let problem =
-            Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many tries", error.to_string());
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many tries", error.to_string());
         Self { retry_after_seconds: Some(error.seconds), ..problem }
     }
 }

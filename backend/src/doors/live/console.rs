@@ -61,7 +61,12 @@ enum Said {
     responses((status = 101, description = "The websocket is open"), Problems))]
 #[get("/containers/{id}/console")]
 pub async fn console(
-    app: Data<App>, known: Known, id: Path<String>, query: Query<ConsoleQuery>, request: HttpRequest, payload: Payload,
+    app: Data<App>,
+    known: Known,
+    id: Path<String>,
+    query: Query<ConsoleQuery>,
+    request: HttpRequest,
+    payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     let tty = query.tty.unwrap_or(true);
@@ -154,7 +159,8 @@ impl Console {
     }
 
     async fn resize(&self, rows: u16, columns: u16) -> Result<(), End> {
-        let target = self.app.policy().exec(&self.caller, &self.exec_id).map_err(|error| End::Failed(error.to_string()))?;
+        let target =
+            self.app.policy().exec(&self.caller, &self.exec_id).map_err(|error| End::Failed(error.to_string()))?;
         match execs::resize(&self.app, target, rows, columns).await {
             // One that has just ended has no terminal to resize: its end is told next.
             Err(error) if error.kind() == sampan_engine::Kind::Internal => Err(End::Failed(error.to_string())),

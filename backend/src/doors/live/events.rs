@@ -29,7 +29,11 @@ pub struct EventsQuery {
     responses((status = 101, description = "The websocket is open"), Problems))]
 #[get("/events")]
 pub async fn events(
-    app: Data<App>, known: Known, query: Query<EventsQuery>, request: HttpRequest, payload: Payload,
+    app: Data<App>,
+    known: Known,
+    query: Query<EventsQuery>,
+    request: HttpRequest,
+    payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let target = app.policy().team(&known.0, Events)?;
     let events = service::watch(&app, &target, query.since_ns, None);

@@ -84,10 +84,10 @@ mod tests {
         let mut lines = Lines::default();
         assert_eq!(lines.take(&output(StandardStream::Stdout, 1, b"one\ntw")), [line("stdout", 1, "one")]);
         assert_eq!(lines.take(&output(StandardStream::Stderr, 2, b"err\n")), [line("stderr", 2, "err")]);
-        assert_eq!(lines.take(&output(StandardStream::Stdout, 3, b"o\n\nrest")), [
-            line("stdout", 1, "two"),
-            line("stdout", 3, "")
-        ]);
+        assert_eq!(
+            lines.take(&output(StandardStream::Stdout, 3, b"o\n\nrest")),
+            [line("stdout", 1, "two"), line("stdout", 3, "")]
+        );
         assert_eq!(lines.finish(), [line("stdout", 3, "rest")]);
         assert_eq!(lines.finish(), []);
     }

@@ -38,7 +38,12 @@ pub struct LogsQuery {
     responses((status = 101, description = "The websocket is open"), Problems))]
 #[get("/containers/{id}/logs")]
 pub async fn logs(
-    app: Data<App>, known: Known, id: Path<String>, query: Query<LogsQuery>, request: HttpRequest, payload: Payload,
+    app: Data<App>,
+    known: Known,
+    id: Path<String>,
+    query: Query<LogsQuery>,
+    request: HttpRequest,
+    payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let wanted = LogQuery {
         stdout: query.stdout.unwrap_or(true),

@@ -123,10 +123,13 @@ impl Socket {
             End::Client => (CloseCode::Policy, "too slow, silent or against the protocol".to_owned()),
         };
         // 123 bytes is the most that a close frame says (RFC 6455, 5.5); cut where a character begins.
-        let description: String = description.chars().scan(0, |bytes, c| {
-            *bytes += c.len_utf8();
-            (*bytes <= 123).then_some(c)
-        }).collect();
+        let description: String = description
+            .chars()
+            .scan(0, |bytes, c| {
+                *bytes += c.len_utf8();
+                (*bytes <= 123).then_some(c)
+            })
+            .collect();
         let reason = CloseReason { code, description: Some(description).filter(|text| !text.is_empty()) };
         // A client that is gone cannot be told; there is nothing else to do about it.
         let _ = timeout(SLOW, self.session.close(Some(reason))).await;

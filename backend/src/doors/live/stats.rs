@@ -67,7 +67,12 @@ fn cpu_percent(sample: &Sample, before: &Sample) -> f64 {
     responses((status = 101, description = "The websocket is open"), Problems))]
 #[get("/containers/{id}/stats")]
 pub async fn stats(
-    app: Data<App>, known: Known, id: Path<String>, _query: Query<StatsQuery>, request: HttpRequest, payload: Payload,
+    app: Data<App>,
+    known: Known,
+    id: Path<String>,
+    _query: Query<StatsQuery>,
+    request: HttpRequest,
+    payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let target = app.policy().container(&known.0, &id)?;
     let samples = containers::samples(&app, &target)?;

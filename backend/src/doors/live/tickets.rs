@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, post};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::doors::api::{Known, Problem, Problems};
 use crate::app::App;
+use crate::doors::api::{Known, Problem, Problems};
 
 /// A ticket.
 #[derive(Serialize, ToSchema)]

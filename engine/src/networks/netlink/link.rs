@@ -160,11 +160,6 @@ pub fn get(batch: &mut Batch, name: &str) {
     batch.message(GET_LINK, ACK, &header(0, 0, 0)).text(NAME, name).number(EXTENDED_MASK, SKIP_STATISTICS);
 }
 
-/// Asks for one interface by its number.
-pub fn get_by_index(batch: &mut Batch, index: u32) {
-    batch.message(GET_LINK, ACK, &header(index, 0, 0)).number(EXTENDED_MASK, SKIP_STATISTICS);
-}
-
 /// Asks for all interfaces.
 pub fn dump(batch: &mut Batch) {
     batch.message(GET_LINK, DUMP, &header(0, 0, 0)).number(EXTENDED_MASK, SKIP_STATISTICS);

@@ -13,8 +13,6 @@ pub const DUMP: u16 = 0x300;
 pub const EXCLUSIVE: u16 = 0x200;
 /// Made when it does not exist.
 pub const CREATE: u16 = 0x400;
-/// Added at the end.
-pub const APPEND: u16 = 0x800;
 
 /// An error (0: an acknowledgement): `struct nlmsgerr`.
 pub const ERROR: u16 = 2;
@@ -106,13 +104,8 @@ impl Batch {
     }
 
     /// How many messages it holds.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.starts.len()
-    }
-
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
     }
 
     /// The bytes to send, numbered from `first` on.

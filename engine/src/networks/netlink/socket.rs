@@ -68,7 +68,7 @@ impl Socket {
     /// # Errors
     /// The first error that the kernel answered to any message.
     pub fn exchange(&mut self, batch: Batch, each: impl FnMut(u16, &[u8])) -> io::Result<()> {
-        let last = batch.len().saturating_sub(1);
+        let last = batch.count().saturating_sub(1);
         self.send(batch, last, each)
     }
 
@@ -77,13 +77,13 @@ impl Socket {
     /// # Errors
     /// The first error that the kernel answered to any message; then nothing was changed.
     pub fn transact(&mut self, batch: Batch) -> io::Result<()> {
-        let last = batch.len().saturating_sub(2);
+        let last = batch.count().saturating_sub(2);
         self.send(batch, last, |_, _| {})
     }
 
     /// Sends the batch and reads until message number `last` was answered.
     fn send(&mut self, batch: Batch, last: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
-        let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(batch.count()).unwrap_or(u32::MAX);
         if count == 0 {
             return Ok(());
         }

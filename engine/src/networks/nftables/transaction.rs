@@ -163,7 +163,7 @@ impl Transaction {
 
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        self.batch.len() == 1
+        self.batch.count() == 1
     }
 
     /// Does it. A transaction without a change does nothing.

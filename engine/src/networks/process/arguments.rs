@@ -22,6 +22,8 @@ pub(super) struct Arguments {
     pub(super) doors: Vec<SocketAddr>,
     /// `--pools`: what subnets are cut from, separated by commas (`172.30.0.0/16`).
     pub(super) pools: Vec<Subnet>,
+    /// Containers on one bridge; a bridge has 1,023 ports, and some are for those that are leaving.
+    pub(super) most_endpoints: usize,
     /// `--keeper-fd`: a connection to keeper, open under this number.
     pub(super) keeper: Option<i32>,
 }
@@ -62,6 +64,7 @@ impl Arguments {
             uid: uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
             doors,
             pools: if pools.is_empty() { DEFAULT_POOLS.to_vec() } else { pools },
+            most_endpoints: 1000,
             keeper,
         })
     }

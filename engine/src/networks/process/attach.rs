@@ -39,8 +39,10 @@ impl Networks {
             Ok(endpoint) => {
                 let described = self.bridges[place].describe(address);
                 self.endpoints.insert(id.to_owned(), endpoint);
-                self.lead_ports_to(id, Some(address))?;
-                Ok(described)
+                match self.lead_ports_to(id, Some(address)) {
+                    Ok(()) => Ok(described),
+                    Err(error) => self.leave(id).and(Err(error)),
+                }
             }
             Err(error) => {
                 self.free_address(&endpoint.bridge, address);
@@ -76,11 +78,19 @@ impl Networks {
         self.route
             .exchange(batch, |_, _| {})
             .map_err(NetworkError::system(format!("make the link {}", endpoint.link)))?;
-        let inside = set_up_inside(socket, &endpoint, prefix, gateway);
+        let inside = set_up_inside(socket, &endpoint, prefix, gateway).and_then(|()| self.see_carrier(&endpoint.link));
         if inside.is_err() {
             self.delete_link(&endpoint.link)?;
         }
         inside.map(|()| endpoint)
+    }
+
+    /// Has the kernel (6.6 and later) take notice now that the link carries, as it does whenever it is asked about it;
+    /// else the bridge forwards only when its work queue came to it, and a quick container's first packet is lost.
+    fn see_carrier(&mut self, link: &str) -> Result<(), NetworkError> {
+        let mut batch = Batch::new();
+        link::get(&mut batch, link);
+        self.route.exchange(batch, |_, _| {}).map_err(NetworkError::system(format!("look at the link {link}")))
     }
 
     fn next_link_name(&mut self) -> String {

@@ -16,8 +16,6 @@ use crate::networks::NetworkError;
 use crate::networks::netlink::{Batch, address, link, route};
 use crate::networks::resolvers::Resolvers;
 
-/// Containers on one bridge; the rest of its ports is for those that are leaving.
-const MOST_ENDPOINTS: usize = 1000;
 /// The kernel sees a carrier at once; this only bounds the wait.
 const CARRIER_PATIENCE: Duration = Duration::from_millis(500);
 /// Without a default route.
@@ -63,9 +61,9 @@ impl Bridge {
         self.taken.iter().filter(|taken| **taken).count() - 3
     }
 
-    /// Takes a free address, if there is one.
-    pub(super) fn take(&mut self) -> Option<Ipv4Addr> {
-        if self.endpoints() >= MOST_ENDPOINTS {
+    /// Takes a free address, if there is one and fewer than `most` are in use.
+    pub(super) fn take(&mut self, most: usize) -> Option<Ipv4Addr> {
+        if self.endpoints() >= most {
             return None;
         }
         let size = self.subnet.size();
@@ -120,8 +118,9 @@ impl Networks {
     }
 
     fn take_on_bridges(&mut self, team: &str) -> Option<(usize, Ipv4Addr)> {
+        let most = self.arguments.most_endpoints;
         let of_team = self.bridges.iter_mut().enumerate().filter(|(_, bridge)| bridge.team == team);
-        of_team.into_iter().find_map(|(place, bridge)| Some((place, bridge.take()?)))
+        of_team.into_iter().find_map(|(place, bridge)| Some((place, bridge.take(most)?)))
     }
 
     /// Gives an address back.
@@ -304,20 +303,22 @@ pub(super) fn alias(instance: &str, team: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::subnets::Subnet;
-    use super::{Bridge, MOST_ENDPOINTS};
+    use super::Bridge;
+
+    const MOST: usize = 1000;
 
     #[test]
     fn gives_out_an_address_again_as_late_as_possible() {
         let subnet = Subnet::of([10, 9, 0, 0].into(), 22);
         let mut bridge = Bridge::new("b0".into(), 1, "t".into(), subnet, 1500);
-        let first = bridge.take().expect("an address");
+        let first = bridge.take(MOST).expect("an address");
         assert_eq!(first.to_string(), "10.9.0.2");
         bridge.mark(first, false);
-        assert_eq!(bridge.take().expect("an address").to_string(), "10.9.0.3");
-        let rest: Vec<_> = std::iter::from_fn(|| bridge.take()).collect();
-        assert_eq!((rest.len(), bridge.endpoints()), (MOST_ENDPOINTS - 1, MOST_ENDPOINTS));
-        bridge.mark("10.9.0.200".parse().expect("an address"), false);
-        assert!(bridge.take().is_some_and(|address| subnet.contains(address) && address != subnet.address(1023)));
+        assert_eq!(bridge.take(MOST), Some(subnet.address(3)));
+        let rest: Vec<_> = std::iter::from_fn(|| bridge.take(MOST)).collect();
+        assert_eq!((rest.len(), bridge.endpoints()), (MOST - 1, MOST));
+        bridge.mark(subnet.address(200), false);
+        assert_eq!(bridge.take(MOST), Some(subnet.address(1003)), "not the one that was just given back");
     }
 
     #[test]

@@ -9,8 +9,7 @@
 //! map ports     { host address . protocol . port : container address . port }
 //! map ports_any { protocol . port : container address . port }
 //!
-//! raw (prerouting -300)     from a bridge: 127.0.0.0/8 as source or destination, or a source that does not live behind
-//!                           this bridge: drop
+//! raw (prerouting -300)     from a bridge: to 127.0.0.0/8, or from a source that does not live behind this bridge: drop
 //! dnat, dnat_output (-100)  to an address of this host: translated by ports, then ports_any
 //! input (0)                 from a bridge to one of our doors: drop
 //! forward (0)               closed to closed: drop; established: accept; pairs: accept; to a bridge: accept what was
@@ -220,16 +219,23 @@ fn rules() -> Vec<(&'static Chain, &'static str, Vec<E<'static>>)> {
 }
 
 fn raw_rules() -> Vec<(&'static Chain, &'static str, Vec<E<'static>>)> {
-    let from_bridge = || vec![IN_NAME, in_set(&BRIDGES)];
-    let with = |more: &[E<'static>]| [from_bridge(), more.to_vec()].concat();
-    let loopback = E::Equal { register: R0, value: LOOPBACK_NET };
-    let to_loopback = with(&[E::Payload { field: Field::Destination(1), register: R0 }, loopback.clone(), DROP]);
-    let from_loopback = with(&[E::Payload { field: Field::Source(1), register: R0 }, loopback, DROP]);
-    let spoofed = with(&[E::SourceInterface { register: R0 }, E::Equal { register: R0, value: &[0; 4] }, DROP]);
+    let to_loopback = vec![
+        IN_NAME,
+        in_set(&BRIDGES),
+        E::Payload { field: Field::Destination(1), register: R0 },
+        E::Equal { register: R0, value: LOOPBACK_NET },
+        DROP,
+    ];
+    let spoofed = vec![
+        IN_NAME,
+        in_set(&BRIDGES),
+        E::SourceInterface { register: R0 },
+        E::Equal { register: R0, value: &[0; 4] },
+        DROP,
+    ];
     vec![
         (&RAW, "containers do not reach the host's loopback", to_loopback),
-        (&RAW, "nor do they speak for it", from_loopback),
-        (&RAW, "nor for anyone beyond their bridge", spoofed),
+        (&RAW, "nor do they speak for anyone beyond their bridge", spoofed),
     ]
 }
 

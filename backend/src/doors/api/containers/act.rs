@@ -166,9 +166,7 @@ pub async fn unpause(app: Data<App>, known: Known, id: Path<String>) -> Answer<H
 #[utoipa::path(tag = "containers", params(("id" = String, Path, description = "Name, id or beginning of an id"), WaitQuery),
     responses((status = 200, description = "It ended", body = WaitAnswer), Problems))]
 #[post("/containers/{id}/wait")]
-pub async fn wait(
-    app: Data<App>, known: Known, id: Path<String>, query: Query<WaitQuery>,
-) -> Answer<Json<WaitAnswer>> {
+pub async fn wait(app: Data<App>, known: Known, id: Path<String>, query: Query<WaitQuery>) -> Answer<Json<WaitAnswer>> {
     let condition = match query.condition.as_deref() {
         None | Some("not-running") => WaitCondition::NotRunning,
         Some("next-exit") => WaitCondition::NextExit,
@@ -196,7 +194,10 @@ pub async fn rename(app: Data<App>, known: Known, id: Path<String>, body: Json<R
     request_body = UpdateBody, responses((status = 200, description = "Changed", body = WarningsView), Problems))]
 #[patch("/containers/{id}")]
 pub async fn update(
-    app: Data<App>, known: Known, id: Path<String>, body: Json<UpdateBody>,
+    app: Data<App>,
+    known: Known,
+    id: Path<String>,
+    body: Json<UpdateBody>,
 ) -> Answer<Json<WarningsView>> {
     let body = body.into_inner();
     let change = Update { limits: body.limits.into(), restart: body.restart.map(Into::into) };
@@ -208,9 +209,7 @@ pub async fn update(
 #[utoipa::path(tag = "containers", params(("id" = String, Path, description = "Name, id or beginning of an id"), RemoveQuery),
     responses((status = 204, description = "It is gone"), Problems))]
 #[delete("/containers/{id}")]
-pub async fn remove(
-    app: Data<App>, known: Known, id: Path<String>, query: Query<RemoveQuery>,
-) -> Answer<HttpResponse> {
+pub async fn remove(app: Data<App>, known: Known, id: Path<String>, query: Query<RemoveQuery>) -> Answer<HttpResponse> {
     let target = app.policy().container(&known.0, &id)?;
     done(containers::remove(&app, target, query.force, query.volumes).await)
 }

@@ -274,9 +274,9 @@ fn network(text: Option<&str>) -> Result<Network, Problem> {
         Some("host") => Ok(Network::Host),
         Some(text) => match text.strip_prefix("container:") {
             Some(container) if !container.is_empty() => Ok(Network::Container { container: container.to_owned() }),
-            _ => Err(Problem::invalid(format!(
-                "network is {text:?}, but must be bridge, none, host or container:NAME"
-            ))),
+            _ => {
+                Err(Problem::invalid(format!("network is {text:?}, but must be bridge, none, host or container:NAME")))
+            }
         },
     }
 }

@@ -61,7 +61,10 @@ pub async fn list(app: Data<App>, known: Known, team: Path<String>) -> Answer<Js
     request_body = RoleBody, responses((status = 204, description = "They are in it"), Problems))]
 #[put("/teams/{team}/members/{user}")]
 pub async fn set(
-    app: Data<App>, known: Known, path: Path<(String, String)>, body: Json<RoleBody>,
+    app: Data<App>,
+    known: Known,
+    path: Path<(String, String)>,
+    body: Json<RoleBody>,
 ) -> Answer<HttpResponse> {
     let (team, user) = path.into_inner();
     members::add(&app, app.policy().members(&known.0, &team).await?, &user, body.role).await?;
@@ -74,7 +77,10 @@ pub async fn set(
     request_body = RoleBody, responses((status = 204, description = "They have it"), Problems))]
 #[patch("/teams/{team}/members/{user}")]
 pub async fn change(
-    app: Data<App>, known: Known, path: Path<(String, String)>, body: Json<RoleBody>,
+    app: Data<App>,
+    known: Known,
+    path: Path<(String, String)>,
+    body: Json<RoleBody>,
 ) -> Answer<HttpResponse> {
     let (team, user) = path.into_inner();
     members::change(&app, app.policy().members(&known.0, &team).await?, &user, body.role).await?;
@@ -91,4 +97,3 @@ pub async fn remove(app: Data<App>, known: Known, path: Path<(String, String)>) 
     members::remove(&app, app.policy().members(&known.0, &team).await?, &user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
-

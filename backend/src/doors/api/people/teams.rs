@@ -75,9 +75,7 @@ pub async fn inspect(app: Data<App>, known: Known, team: Path<String>) -> Answer
 #[utoipa::path(tag = "people", params(("team" = String, Path, description = "Name of the team")), request_body = TeamBody,
     responses((status = 204, description = "It has the new name"), Problems))]
 #[patch("/teams/{team}")]
-pub async fn rename(
-    app: Data<App>, known: Known, team: Path<String>, body: Json<TeamBody>,
-) -> Answer<HttpResponse> {
+pub async fn rename(app: Data<App>, known: Known, team: Path<String>, body: Json<TeamBody>) -> Answer<HttpResponse> {
     teams::rename(&app, app.policy().team_named(&known.0, &team).await?, &body.name).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -90,4 +88,3 @@ pub async fn remove(app: Data<App>, known: Known, team: Path<String>) -> Answer<
     teams::remove(&app, app.policy().team_named(&known.0, &team).await?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
-

@@ -112,4 +112,3 @@ pub async fn remove(app: Data<App>, known: Known, id: Path<i64>) -> Answer<HttpR
     tokens::remove(&app, app.policy().token(&known.0, *id).await?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
-

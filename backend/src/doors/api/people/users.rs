@@ -155,7 +155,10 @@ pub async fn inspect(app: Data<App>, known: Known, name: Path<String>) -> Answer
     responses((status = 200, description = "The user", body = UserView), Problems))]
 #[patch("/users/{name}")]
 pub async fn change(
-    app: Data<App>, known: Known, name: Path<String>, body: Json<UserChange>,
+    app: Data<App>,
+    known: Known,
+    name: Path<String>,
+    body: Json<UserChange>,
 ) -> Answer<Json<UserView>> {
     let change = users::Change {
         is_administrator: body.administrator,
@@ -175,4 +178,3 @@ pub async fn remove(app: Data<App>, known: Known, name: Path<String>) -> Answer<
     users::remove(&app, app.policy().user(&known.0, &name).await?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
-

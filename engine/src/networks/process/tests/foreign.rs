@@ -52,8 +52,8 @@ fn a_foreign_policy_drop_breaks_nothing_and_opens_nothing() {
     assert_eq!(one.namespace.ask_tcp(OUTSIDE, 53), says("outside", HOST));
     assert_eq!(host.outside.ask_tcp(HOST, 8080), says("one", OUTSIDE));
     assert_eq!(two.namespace.ask_tcp(HOST, 8080), says("one", one.endpoint.gateway));
-    assert_eq!(host.outside.ask_tcp(one.endpoint.address, 80), None);
-    assert_eq!(two.namespace.ask_tcp(one.endpoint.address, 80), None);
+    assert_eq!(host.outside.try_tcp(one.endpoint.address, 80), None);
+    assert_eq!(two.namespace.try_tcp(one.endpoint.address, 80), None);
     assert_eq!(our_rules(&host), 2);
     host.done(&Request::Purge);
     assert_eq!(our_rules(&host), 0);

@@ -55,7 +55,7 @@ fn what_was_left_half_made_goes_at_the_next_start() {
     let Answer::State { endpoints, ports, .. } = state(&host) else { panic!("no state") };
     assert_eq!(endpoints, []);
     assert_eq!(ports.len(), 1, "the port stays reserved until it is taken back");
-    assert_eq!(host.namespace.ask_tcp(HOST, 8080), None);
+    assert_eq!(host.namespace.try_tcp(HOST, 8080), None);
     let again = host.container("one", "red");
     assert_eq!(host.namespace.ask_tcp(HOST, 8080), says("one", HOST));
     assert!(host.namespace.links().iter().any(|link| link.name == "spnlbv100" || link.name == "spnlbv0"));
@@ -130,7 +130,7 @@ fn two_instances_on_one_host_share_nothing() {
     second.start_net();
     let two = second.container("two", "red");
     assert_ne!(one.endpoint.gateway, two.endpoint.gateway);
-    assert_eq!(one.namespace.ask_tcp(two.endpoint.address, 80), None);
+    assert_eq!(one.namespace.try_tcp(two.endpoint.address, 80), None);
     first.publish(&one, &[tcp(ANY, 8080)]).expect("published");
     let refused = second.publish(&two, &[tcp(ANY, 8080)]).expect_err("refused");
     assert_eq!(refused, "Conflict: port 8080 on 0.0.0.0 is taken by another program");

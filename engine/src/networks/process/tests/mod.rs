@@ -41,8 +41,10 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 const SECOND: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
-/// What is not answered within this time is not reachable.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How long an answer that must come is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What did not answer within this time is not reachable.
+const SHORT: Duration = Duration::from_millis(500);
 
 /// A network namespace.
 #[derive(Debug)]
@@ -97,9 +99,9 @@ impl Namespace {
         self.run(|| std::fs::read_to_string(path).expect("a file")).trim().to_owned()
     }
 
-    /// What a server at this place says (who it is and whom it sees), `None` when it cannot be reached.
+    /// What a server at this place says (who it is and whom it sees); waited for.
     fn ask(&self, protocol: Protocol, address: Ipv4Addr, port: u16) -> Option<String> {
-        self.run(|| ask(protocol, SocketAddrV4::new(address, port)))
+        self.run(|| ask(protocol, SocketAddrV4::new(address, port), PATIENCE))
     }
 
     fn ask_tcp(&self, address: Ipv4Addr, port: u16) -> Option<String> {
@@ -109,31 +111,48 @@ impl Namespace {
     fn ask_udp(&self, address: Ipv4Addr, port: u16) -> Option<String> {
         self.ask(Protocol::Udp, address, port)
     }
+
+    /// As [`Namespace::ask`], where nothing should answer.
+    fn try_ask(&self, protocol: Protocol, address: Ipv4Addr, port: u16) -> Option<String> {
+        self.run(|| ask(protocol, SocketAddrV4::new(address, port), SHORT))
+    }
+
+    fn try_tcp(&self, address: Ipv4Addr, port: u16) -> Option<String> {
+        self.try_ask(Protocol::Tcp, address, port)
+    }
+
+    fn try_udp(&self, address: Ipv4Addr, port: u16) -> Option<String> {
+        self.try_ask(Protocol::Udp, address, port)
+    }
 }
 
-fn ask(protocol: Protocol, address: SocketAddrV4) -> Option<String> {
-    let mut text = String::new();
-    match protocol {
-        Protocol::Tcp => {
-            let mut stream = TcpStream::connect_timeout(&SocketAddr::V4(address), PATIENCE).ok()?;
-            stream.set_read_timeout(Some(PATIENCE)).ok()?;
-            stream.read_to_string(&mut text).ok()?;
-        }
-        Protocol::Udp => {
-            let socket = UdpSocket::bind((ANY, 0)).ok()?;
-            socket.connect(address).ok()?;
-            text = ask_by(&socket)?;
-        }
+fn ask(protocol: Protocol, address: SocketAddrV4, patience: Duration) -> Option<String> {
+    if protocol == Protocol::Udp {
+        let socket = UdpSocket::bind((ANY, 0)).ok()?;
+        socket.connect(address).ok()?;
+        return ask_by(&socket, patience);
     }
+    let mut text = String::new();
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::V4(address), patience).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
+    stream.read_to_string(&mut text).ok()?;
     Some(text)
 }
 
-fn ask_by(socket: &UdpSocket) -> Option<String> {
+/// Sends until something answers.
+fn ask_by(socket: &UdpSocket, patience: Duration) -> Option<String> {
     let mut bytes = [0; 256];
-    socket.set_read_timeout(Some(PATIENCE)).ok()?;
-    socket.send(b"who").ok()?;
-    let length = socket.recv(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    let deadline = Instant::now() + patience;
+    socket.set_read_timeout(Some(SHORT)).ok()?;
+    loop {
+        // A refusal by ICMP is told at the next call.
+        let sent = socket.send(b"who");
+        match sent.and_then(|_| socket.recv(&mut bytes)) {
+            Ok(length) => return Some(String::from_utf8_lossy(&bytes[..length]).into_owned()),
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => return None,
+        }
+    }
 }
 
 /// A server in a namespace that answers "NAME sees ADDRESS", TCP and UDP on one port.
@@ -196,6 +215,7 @@ struct Host {
     outside: Namespace,
     folder: tempfile::TempDir,
     instance: String,
+    most_endpoints: usize,
     net: Option<Net>,
 }
 
@@ -238,14 +258,14 @@ impl Host {
             address::add(batch, address::Address { index: far, address: OUTSIDE, prefix: 24 });
             route::add_default(batch, HOST, far);
         });
-        Self { namespace, outside, folder, instance: instance.to_owned(), net: None }
+        Self { namespace, outside, folder, instance: instance.to_owned(), most_endpoints: 1000, net: None }
     }
 
     /// Another instance on this host, without `net`.
     fn beside(&self, instance: &str) -> Self {
         let clone = |namespace: &Namespace| Namespace { file: namespace.file.try_clone().expect("a descriptor") };
         let (namespace, outside) = (clone(&self.namespace), clone(&self.outside));
-        Self { namespace, outside, folder: folder(), instance: instance.to_owned(), net: None }
+        Self { namespace, outside, folder: folder(), instance: instance.to_owned(), most_endpoints: 1000, net: None }
     }
 
     /// A host whose `net` runs.
@@ -270,7 +290,8 @@ impl Host {
             "--http",
             "127.0.0.1:7070,0.0.0.0:7443",
         ];
-        let arguments = Arguments::parse(arguments.map(Into::into)).expect("arguments");
+        let mut arguments = Arguments::parse(arguments.map(Into::into)).expect("arguments");
+        arguments.most_endpoints = self.most_endpoints;
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
         let file = self.namespace.file.try_clone().expect("a descriptor");
         let thread = std::thread::spawn(move || {

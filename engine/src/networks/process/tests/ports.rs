@@ -23,8 +23,8 @@ fn a_port_answers_from_everywhere() {
     }
     host.done(&Request::Unpublish { id: "one".into() });
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        assert_eq!(host.namespace.ask(protocol, LOCALHOST, 8080), None);
-        assert_eq!(host.outside.ask(protocol, HOST, 8080), None);
+        assert_eq!(host.namespace.try_ask(protocol, LOCALHOST, 8080), None);
+        assert_eq!(host.outside.try_ask(protocol, HOST, 8080), None);
     }
 }
 
@@ -37,9 +37,9 @@ fn a_port_of_one_address_answers_there_only() {
     assert_eq!(host.namespace.ask_tcp(LOCALHOST, 8080), says("one", one.endpoint.gateway));
     assert_eq!(host.namespace.ask_tcp(SECOND, 8080), says("two", SECOND));
     assert_eq!(host.outside.ask_tcp(SECOND, 8080), says("two", OUTSIDE));
-    assert_eq!(host.namespace.ask_tcp(HOST, 8080), None);
-    assert_eq!(host.outside.ask_tcp(HOST, 8080), None);
-    assert_eq!(two.namespace.ask_tcp(one.endpoint.gateway, 8080), None);
+    assert_eq!(host.namespace.try_tcp(HOST, 8080), None);
+    assert_eq!(host.outside.try_tcp(HOST, 8080), None);
+    assert_eq!(two.namespace.try_tcp(one.endpoint.gateway, 8080), None);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn ports_are_published_all_or_none_and_refusals_say_by_whom_they_are_taken() {
     let foreign = host.publish_as("two", one.endpoint.address, &[tcp(ANY, 85)]).expect_err("refused");
     assert_eq!(foreign, format!("Invalid: {} is not the address of container two", one.endpoint.address));
 
-    assert_eq!(host.namespace.ask_tcp(LOCALHOST, 81), None, "nothing half made");
+    assert_eq!(host.namespace.try_tcp(LOCALHOST, 81), None, "nothing half made");
     host.publish(&two, &[tcp(ANY, 81), tcp(LOCALHOST, 5353)]).expect("other ports are free");
     assert_eq!(host.namespace.ask_tcp(HOST, 81), says("two", HOST));
 }
@@ -100,7 +100,7 @@ fn publishing_again_replaces_and_holds_what_both_have() {
     host.publish(&one, &[tcp(ANY, 8080), tcp(ANY, 8081)]).expect("published");
     host.publish(&one, &[port(ANY, 8080, 81, Protocol::Tcp), tcp(ANY, 8082)]).expect("published");
     assert_eq!(host.namespace.ask_tcp(HOST, 8080), says("other", HOST));
-    assert_eq!(host.namespace.ask_tcp(HOST, 8081), None);
+    assert_eq!(host.namespace.try_tcp(HOST, 8081), None);
     assert_eq!(host.namespace.ask_tcp(HOST, 8082), says("one", HOST));
     let two = host.container("two", "red");
     host.publish(&two, &[tcp(ANY, 8081)]).expect("given back");
@@ -112,7 +112,7 @@ fn ports_can_be_taken_before_the_container_has_an_address() {
     host.publish_as("late", ANY, &[tcp(ANY, 8080)]).expect("published");
     assert!(host.namespace.run(|| TcpListener::bind((ANY, 8080)).is_err()));
     let cradle = host.container("cradle", "red");
-    assert_eq!(host.namespace.ask_tcp(HOST, 8080), None);
+    assert_eq!(host.namespace.try_tcp(HOST, 8080), None);
     host.done(&Request::Rename { from: "cradle".into(), to: "late".into() });
     assert_eq!(host.namespace.ask_tcp(HOST, 8080), says("cradle", HOST));
     drop(cradle);
@@ -129,12 +129,12 @@ fn a_client_that_sends_on_and_on_reaches_the_new_container() {
     host.namespace.run(|| {
         let socket = UdpSocket::bind((ANY, 0)).expect("a socket");
         socket.connect((HOST, 8080)).expect("a destination");
-        assert_eq!(ask_by(&socket), None);
+        assert_eq!(ask_by(&socket, SHORT), None);
         host.publish(&one, &[udp(ANY, 8080)]).expect("published");
-        assert_eq!(ask_by(&socket), says("one", HOST));
+        assert_eq!(ask_by(&socket, PATIENCE), says("one", HOST));
         host.done(&Request::Unpublish { id: "one".into() });
         let two = host.container("two", "red");
         host.publish(&two, &[udp(ANY, 8080)]).expect("published");
-        assert_eq!(ask_by(&socket), says("two", HOST));
+        assert_eq!(ask_by(&socket, PATIENCE), says("two", HOST));
     });
 }

@@ -36,7 +36,7 @@ fn a_namespace_without_a_bridge_gets_loopback() {
     let host = Host::new("rd");
     let namespace = Namespace::new();
     let _server = Answering::start(&namespace, "alone", ANY, 80);
-    assert_eq!(namespace.ask_tcp(LOCALHOST, 80), None);
+    assert_eq!(namespace.try_tcp(LOCALHOST, 80), None);
     let socket: OwnedFd = namespace.run(|| {
         rustix::net::socket(rustix::net::AddressFamily::NETLINK, rustix::net::SocketType::RAW, None).expect("a socket")
     });
@@ -44,4 +44,18 @@ fn a_namespace_without_a_bridge_gets_loopback() {
     assert_eq!(host.call(&Request::Loopback, &[&file, &socket]), Answer::Done);
     assert_eq!(namespace.ask_tcp(LOCALHOST, 80), says("alone", LOCALHOST));
     assert!(!host.namespace.links().iter().any(|link| link.name.starts_with("spn")));
+}
+
+#[test]
+fn a_team_with_more_containers_than_a_bridge_holds_gets_another_one() {
+    let mut host = Host::bare("re");
+    host.most_endpoints = 1;
+    host.start_net();
+    let (one, two, stranger) =
+        (host.container("one", "red"), host.container("two", "red"), host.container("x", "blue"));
+    assert_ne!(one.endpoint.gateway, two.endpoint.gateway);
+    assert_eq!(one.namespace.ask_tcp(two.endpoint.address, 80), says("two", one.endpoint.address));
+    assert_eq!(stranger.namespace.try_tcp(two.endpoint.address, 80), None);
+    host.publish(&two, &[tcp(ANY, 8080)]).expect("published");
+    assert_eq!(one.namespace.ask_tcp(HOST, 8080), says("two", one.endpoint.address));
 }
