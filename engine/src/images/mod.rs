@@ -1,11 +1,16 @@
 //! Images: taken in from archives, named by tags, listed, removed. All of it per team; layers and blobs are shared
 //! beneath, and who does not have the image cannot tell whether they are there.
 
+mod archive;
 mod config;
+mod docker_archive;
 mod error;
 mod find;
 mod handle;
 mod history;
+mod load;
+mod oci_layout;
+mod plan;
 mod prune;
 mod remove;
 mod tag;
@@ -15,6 +20,7 @@ pub use config::{CONFIG_BYTES, HealthCheck, HistoryEntry, ImageConfiguration, Pr
 pub use error::ImageError;
 pub use handle::{Image, Images, StorageBackend};
 pub use history::HistoryLine;
+pub use load::{Loaded, Progress};
 pub use prune::{PruneFilter, Pruned};
 pub use remove::Removed;
 pub use tag::Tagged;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::LayerError;
+use super::framing::BLOCK;
 use super::ingest::{INDEX_FILE, SIDE_FILE, TAR_FILE};
 use super::merge::Merge;
-use super::tar_in::BLOCK;
 use crate::digest::Digest;
 use crate::erofs::tree::Tree;
 use crate::erofs::{self, DeviceSlot, Marks};

@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
 use super::LayerError;
-use super::tar_in::{BLOCK, HighId, TAR_BYTES, TarReader};
+use super::entry::TAR_BYTES;
+use super::framing::BLOCK;
+use super::tar_in::{HighId, TarReader};
 use super::{index, sparse};
 use crate::digest::Digest;
 
@@ -315,8 +317,8 @@ fn store(folder: tempfile::TempDir, pieces: &Receiver<Bytes>) -> Result<(tempfil
         if size > TAR_BYTES {
             return Err(LayerError::TooLarge { what: format!("tar of more than {size} bytes"), limit: TAR_BYTES });
         }
-        reader.feed(&piece)?;
         tar.write_all(&piece).map_err(LayerError::io("write", &path))?;
+        reader.feed(piece)?;
     }
     let mut found = reader.finish()?;
     let side = sparse::lay_out(&mut found.tree, &found.sparse, &tar, &folder.path().join(SIDE_FILE))?;

@@ -126,7 +126,7 @@ mod tests {
 
     fn layer(entries: &[Entry]) -> Tree {
         let mut reader = TarReader::default();
-        reader.feed(&tar(entries)).unwrap();
+        reader.feed(tar(entries).into()).unwrap();
         reader.finish().unwrap().tree
     }
 

@@ -14,7 +14,9 @@
 
 mod attributes;
 mod chain;
+mod entry;
 mod error;
+mod framing;
 mod index;
 mod ingest;
 mod merge;
@@ -27,6 +29,8 @@ pub(crate) mod testing;
 
 pub use chain::chain_id;
 pub use error::LayerError;
+pub(crate) use framing::{Entries, Framer};
 pub use ingest::{Facts, LayerIngest, NewLayer, PendingLayer};
+pub(crate) use names::clean;
 pub use store::{LayerStore, NewRoot};
 pub use tar_in::{HighId, ID_MAX};

@@ -36,7 +36,8 @@ pub fn clean(path: &[u8]) -> Result<Vec<u8>, LayerError> {
         match part {
             b"" | b"." => {}
             b".." => drop(parts.pop().ok_or_else(|| hostile("the name climbs out of the root"))?),
-            _ if part.len() > NAME_BYTES => {
+            // A deletion mark may name what is as long as names can be.
+            _ if part.strip_prefix(b".wh.").unwrap_or(part).len() > NAME_BYTES => {
                 return Err(LayerError::TooLarge {
                     what: format!("name in {:?}", shown(path)),
                     limit: NAME_BYTES as u64,
@@ -111,6 +112,8 @@ mod tests {
             assert!(matches!(read(raw.as_bytes()), Err(LayerError::Hostile { .. })), "{raw}");
         }
         assert!(matches!(clean(&[b'a'; 256]), Err(LayerError::TooLarge { .. })));
+        assert_eq!(read(&[&b".wh."[..], &[b'a'; 255]].concat()).unwrap(), Name::Whiteout(vec![b'a'; 255]));
+        assert!(matches!(clean(&[&b".wh."[..], &[b'a'; 256]].concat()), Err(LayerError::TooLarge { .. })));
         assert!(matches!(clean(&b"ab/".repeat(1366)), Err(LayerError::TooLarge { .. })));
     }
 

@@ -8,7 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::LayerError;
-use super::tar_in::{BLOCK, Piece, SparseFile, TAR_BYTES};
+use super::entry::TAR_BYTES;
+use super::framing::BLOCK;
+use super::tar_in::{Piece, SparseFile};
 use crate::erofs::tree::{Body, Data, HOLE, Tree};
 
 /// Number of the side file among a layer's devices.
