@@ -190,7 +190,7 @@ mod tests {
         let configuration = ImageConfiguration::parse(raw).unwrap();
         assert_eq!(configuration.config.cmd, Some(vec!["sh".to_owned()]));
         assert_eq!(configuration.config.env, Vec::<String>::new());
-        assert_eq!(configuration.config.healthcheck.unwrap().interval, 1_000_000_000);
+        assert_eq!(configuration.config.healthcheck.as_ref().unwrap().interval, 1_000_000_000);
         assert_eq!(configuration.platform(), "linux/amd64");
     }
 
