@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::SeccompError;
 use super::architecture::{Architecture, NATIVE};
 use super::rules::{self, Clause, Comparison, Operator, Verdict};
+use super::tree::{Range, tree};
 use crate::sys::seccomp::{self as kernel, Instruction};
 
 /// The kernel takes no longer program (BPF_MAXINSNS).
@@ -25,10 +26,10 @@ const ENOSYS: u32 = 0x0005_0000 | libc::ENOSYS as u32;
 // Operations of classic BPF: class, size or operation, and source, in one number.
 const LOAD_WORD: u16 = 0x20;
 const AND: u16 = 0x54;
-const JUMP: u16 = 0x05;
+pub(super) const JUMP: u16 = 0x05;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_GREATER: u16 = 0x25;
-const JUMP_IF_AT_LEAST: u16 = 0x35;
+pub(super) const JUMP_IF_AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
 /// A program for the kernel. Sent between our processes as flags and one number for each instruction.
@@ -149,13 +150,6 @@ pub(super) fn compile_for(rules: &LinuxSeccomp, family: &[Architecture]) -> Resu
     Ok(code)
 }
 
-/// From `first` up to the next range.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Range {
-    first: u32,
-    verdict: Verdict,
-}
-
 /// The whole number space of an architecture as ranges in order, from the start of its first space; above its last
 /// space, and around it, a foreign call is killed.
 fn ranges(rules: &LinuxSeccomp, architecture: Architecture) -> Result<Vec<Range>, SeccompError> {
@@ -195,31 +189,8 @@ fn merge(ranges: Vec<Range>) -> Vec<Range> {
     merged
 }
 
-/// A balanced tree over ranges; the number stands in the accumulator.
-fn tree(ranges: &[Range], default: u32) -> Vec<Instruction> {
-    if let [only] = ranges {
-        return match &only.verdict {
-            Verdict::Always(action) => vec![ret(*action)],
-            Verdict::ByArguments(clauses) => by_arguments(clauses, default),
-        };
-    }
-    let (low, high) = ranges.split_at(ranges.len() / 2);
-    let pivot = high[0].first;
-    let (low, high) = (tree(low, default), tree(high, default));
-    let mut code = Vec::with_capacity(low.len() + high.len() + 2);
-    match u8::try_from(low.len()) {
-        Ok(distance) => code.push(jump(JUMP_IF_AT_LEAST, pivot, distance, 0)),
-        Err(_) => {
-            code.push(jump(JUMP_IF_AT_LEAST, pivot, 0, 1));
-            code.push(Instruction { operation: JUMP, if_true: 0, if_false: 0, value: low.len() as u32 });
-        }
-    }
-    code.extend(low);
-    code.extend(high);
-    code
-}
-
-fn by_arguments(clauses: &[Clause], default: u32) -> Vec<Instruction> {
+/// The first clause that matches returns its action, else the default is returned.
+pub(super) fn by_arguments(clauses: &[Clause], default: u32) -> Vec<Instruction> {
     let mut code = Vec::new();
     for clause in clauses {
         let steps: Vec<Step> = clause.comparisons.iter().flat_map(compare).collect();
@@ -318,10 +289,10 @@ fn load(offset: u32) -> Instruction {
     Instruction { operation: LOAD_WORD, if_true: 0, if_false: 0, value: offset }
 }
 
-fn jump(operation: u16, value: u32, if_true: u8, if_false: u8) -> Instruction {
+pub(super) fn jump(operation: u16, value: u32, if_true: u8, if_false: u8) -> Instruction {
     Instruction { operation, if_true, if_false, value }
 }
 
-fn ret(action: u32) -> Instruction {
+pub(super) fn ret(action: u32) -> Instruction {
     Instruction { operation: RETURN, if_true: 0, if_false: 0, value: action }
 }

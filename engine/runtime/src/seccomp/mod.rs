@@ -8,6 +8,7 @@ mod profile;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use compile::{Program, compile};
 pub use error::SeccompError;

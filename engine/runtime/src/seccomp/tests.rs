@@ -289,7 +289,7 @@ fn dockers_default_is_decided_for_every_number_of_three_architectures() {
 #[test]
 fn dockers_default_makes_a_short_program() {
     let program = compile(&docker_default()).expect("compiled");
-    assert!(program.len() < 660, "{} instructions", program.len());
+    assert!(program.len() < 420, "{} instructions", program.len());
 }
 
 #[test]
