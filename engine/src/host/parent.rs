@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use cgroups_rs::CgroupPid;
-use cgroups_rs::systemd::{PropertiesBuilder, SystemdClient};
+use cgroups_rs::systemd::SystemdClient;
+use cgroups_rs::systemd::props::PropertiesBuilder;
 
 use super::HostError;
 
