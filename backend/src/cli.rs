@@ -1,5 +1,6 @@
 //! The command line of `sampan`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -33,6 +34,40 @@ pub struct Place {
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Runs the server; started as root, which it gives up
+    Serve(Box<Flags>),
+    /// Ends what is left running when no server does, and with --purge gives back host ids, too
+    Down {
+        /// Settings.
+        #[command(flatten)]
+        flags: Box<Flags>,
+        /// Gives back host ids and the state root as well; the data stays
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Says what kernel and host offer, what is missing, and the fix to type
+    Preflight(Box<Flags>),
+    /// Prints a completion script
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The network process; started by keeper
+    #[command(hide = true, disable_help_flag = true)]
+    Net {
+        /// Its own words.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+    /// Enters the instance's scope where systemd runs, then becomes keeper; started by serve
+    #[command(hide = true, disable_help_flag = true)]
+    Keep {
+        /// Id of the instance.
+        instance: String,
+        /// Program and arguments of keeper.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        words: Vec<OsString>,
+    },
     /// Users, teams and tokens from this host's command line
     #[command(subcommand)]
     Admin(admin::Command),

@@ -10,5 +10,6 @@ mod clock;
 pub mod config;
 pub mod doors;
 pub mod policy;
+pub mod serve;
 pub mod service;
 pub mod texts;

@@ -1,0 +1,12 @@
+//! `sampan serve` from its first line as root to its end.
+//!
+//! Two halves with the drop of all privileges between them: [`prepare`] is root, synchronous and parses nothing foreign;
+//! [`run`] is the server.
+
+mod preflight;
+mod prepare;
+mod run;
+
+pub use preflight::preflight;
+pub use prepare::{Prepared, prepare};
+pub use run::run;

@@ -1,0 +1,88 @@
+//! What is done as root: claim the roots, find keeper, get the listeners, give up root.
+
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use sampan_engine::host::{self, Claimed, HostError, Keeper};
+
+use crate::config::Config;
+
+/// All that the server needs and could not get by itself.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Settings, the roots canonical.
+    pub config: Config,
+    /// Id, user, host ids.
+    pub claimed: Claimed,
+    /// `--http`.
+    pub http: TcpListener,
+    /// `--docker-sock`.
+    pub docker: UnixListener,
+}
+
+/// Prepares as root and gives root up. Must be called while the process has one thread.
+///
+/// # Errors
+/// [`HostError`]; nothing runs then that did not run before, but keeper, which the next start finds.
+pub fn prepare(config: Config) -> Result<Prepared, HostError> {
+    host::require_root("sampan serve")?;
+    let claimed = host::claim(&config.data_root, &config.state_root)?;
+    let config =
+        Config { data_root: claimed.data_root.clone(), state_root: claimed.state_root.clone(), ..config };
+    let keeper = Keeper::find_or_start(&claimed, &helpers(&config)?)?;
+    let http = TcpListener::from(listener(&keeper, &format!("listener/http/{}", config.http), || bind_http(&config))?);
+    let name = format!("listener/docker{}", config.docker_sock.display());
+    let docker = UnixListener::from(listener(&keeper, &name, || bind_docker(&config.docker_sock))?);
+    drop(keeper);
+    host::enter_private_view(claimed.uid, claimed.gid, &[&claimed.data_root, &claimed.state_root])?;
+    host::drop_all(claimed.uid, claimed.gid)?;
+    Ok(Prepared { config, claimed, http, docker })
+}
+
+fn listener(
+    keeper: &Keeper,
+    name: &str,
+    bind: impl FnOnce() -> Result<OwnedFd, HostError>,
+) -> Result<OwnedFd, HostError> {
+    // An address that is not served any more is let go, so that others can have it.
+    let kind = name.split('/').take(2).collect::<Vec<_>>().join("/");
+    for other in keeper.kept(&kind)?.into_iter().filter(|other| other != name) {
+        keeper.forget(&other)?;
+    }
+    keeper.listener(name, bind)
+}
+
+fn helpers(config: &Config) -> Result<host::Helpers, HostError> {
+    let sampan = std::env::current_exe()
+        .map_err(|source| HostError::Process { what: "find the path of this program", source })?;
+    let runtime = sampan.with_file_name("sampan-runtime");
+    let pools: Vec<String> =
+        config.address_pools.iter().map(|pool| format!("{}/{}", pool.network, pool.prefix)).collect();
+    let net: Vec<OsString> =
+        ["--http".into(), config.http.to_string().into(), "--pools".into(), pools.join(",").into()].into();
+    Ok(host::Helpers { sampan, runtime, net })
+}
+
+fn bind_http(config: &Config) -> Result<OwnedFd, HostError> {
+    let failed = |source| HostError::Io { what: "listen at", path: PathBuf::from(config.http.to_string()), source };
+    Ok(TcpListener::bind(config.http).map_err(failed)?.into())
+}
+
+/// Anybody may connect; who they are, the kernel says, and the door decides.
+fn bind_docker(path: &Path) -> Result<OwnedFd, HostError> {
+    let failed = |what: &'static str| move |source| HostError::Io { what, path: path.to_path_buf(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("replace")(error)),
+        _ => {}
+    }
+    let socket = UnixListener::bind(path).map_err(failed("listen at"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed("open"))?;
+    Ok(socket.into())
+}

@@ -1,0 +1,112 @@
+//! The server: engine, accounts and doors, until it is told to end.
+
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use anyhow::Context as _;
+use sampan_engine::images::StorageBackend;
+use sampan_engine::{Engine, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Prepared;
+use crate::accounts::{Accounts, IdRange};
+use crate::app::App;
+use crate::auth::setup;
+use crate::config::{Config, Storage};
+use crate::doors;
+
+/// Threads of the engine and the docker door; the work is waiting.
+const WORKERS: usize = 2;
+
+/// Serves until SIGTERM or SIGINT. Containers go on; when none runs or waits for a restart, the helpers end too.
+///
+/// # Errors
+/// When a store cannot be opened or a helper does not answer.
+pub fn run(prepared: Prepared) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    runtime.block_on(serve(prepared))
+}
+
+async fn serve(prepared: Prepared) -> anyhow::Result<()> {
+    // Before anything that takes a while, so that a signal is never lost.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let Prepared { config, claimed, http, docker } = prepared;
+    let accounts = Accounts::open(&config.data_root).await.context("open the database")?;
+    let range = IdRange { first: claimed.ids.first_of_teams(), teams: claimed.ids.teams() };
+    accounts.record_id_ranges(&[range]).await.context("record the host ids")?;
+    let settings = Settings {
+        data_root: config.data_root.clone(),
+        state_root: config.state_root.clone(),
+        instance: claimed.instance.clone(),
+        storage: storage(config.storage),
+    };
+    let pool = sampan_engine::store::open(&config.data_root).await.context("open the engine's database")?;
+    let engine = Engine::open(settings, pool).await.context("open the engine")?;
+    let (app, audit) = App::open(config, engine.clone(), accounts).await.context("open the accounts")?;
+    let app = Arc::new(app);
+    greet(&app).await?;
+
+    let stop = CancellationToken::new();
+    docker.set_nonblocking(true)?;
+    let docker = tokio::net::UnixListener::from_std(docker)?;
+    let docker = tokio::spawn(doors::docker::serve(app.clone(), docker, stop.clone()));
+    let pages = std::thread::Builder::new().name("http".into()).spawn({
+        let (app, stop) = (Data::from(app.clone()), stop.clone());
+        move || serve_http(app, http, &stop)
+    })?;
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("the server ends");
+    stop.cancel();
+    docker.await.context("end the docker door")?;
+    tokio::task::spawn_blocking(move || pages.join()).await?.map_err(|_| anyhow::anyhow!("the http door panicked"))??;
+    engine.close().await.context("end the engine")?;
+    drop(app);
+    audit.await.context("write the audit trail")?;
+    Ok(())
+}
+
+/// The http door on a thread and runtime of its own: actix's services belong to one thread.
+fn serve_http(app: Data<App>, listener: std::net::TcpListener, stop: &CancellationToken) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(async {
+        let server = doors::http::server(app, listener)?;
+        let handle = server.handle();
+        let mut served = std::pin::pin!(server);
+        tokio::select! {
+            done = &mut served => return Ok(done?),
+            () = stop.cancelled() => {}
+        }
+        tokio::join!(handle.stop(true), served).1?;
+        Ok(())
+    })
+}
+
+fn storage(asked: Storage) -> Option<StorageBackend> {
+    match asked {
+        Storage::Auto => None,
+        Storage::Erofs => Some(StorageBackend::Erofs),
+        Storage::Folders => Some(StorageBackend::Folders),
+    }
+}
+
+/// What a person at the console needs: address, setup token while nobody has an account, the line for docker.
+async fn greet(app: &App) -> anyhow::Result<()> {
+    let Config { http, docker_sock, public_url, .. } = &app.config;
+    let address = public_url.clone().unwrap_or_else(|| format!("http://{http}"));
+    println!("Sampan {} at {address}", env!("CARGO_PKG_VERSION"));
+    if let Some(token) = setup::issue(app).await.context("make the setup token")? {
+        println!("First run: {address}/setup");
+        println!("Setup token: {}", token.expose());
+    }
+    println!("docker context create sampan --docker host=unix://{}", docker_sock.display());
+    Ok(())
+}
