@@ -1,6 +1,5 @@
 //! The command line of `sampan`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -51,22 +50,6 @@ pub enum Command {
     Completion {
         /// Which shell
         shell: clap_complete::Shell,
-    },
-    /// The network process; started by keeper
-    #[command(hide = true, disable_help_flag = true)]
-    Net {
-        /// Its own words.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        words: Vec<OsString>,
-    },
-    /// Enters the instance's scope where systemd runs, then becomes keeper; started by serve
-    #[command(hide = true, disable_help_flag = true)]
-    Keep {
-        /// Id of the instance.
-        instance: String,
-        /// Program and arguments of keeper.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-        words: Vec<OsString>,
     },
     /// Users, teams and tokens from this host's command line
     #[command(subcommand)]

@@ -12,12 +12,24 @@ use sampan::config::{Config, Flags};
 use sampan_engine::{host, networks};
 
 fn main() -> ExitCode {
-    let Cli { place, command } = Cli::parse();
-    match dispatch(&place, command) {
+    match role() {
         Ok(code) => code,
         Err(error) => {
             eprintln!("sampan: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// `net` and `keep` are roles that serve and keeper start, not commands for people: they read their own words.
+fn role() -> anyhow::Result<ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    match words.next().as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some("net") => networks::process::run(words).map(|()| ExitCode::SUCCESS).context("net"),
+        Some("keep") => keep(&words.collect::<Vec<_>>()).map(|()| ExitCode::SUCCESS),
+        _ => {
+            let Cli { place, command } = Cli::parse();
+            dispatch(&place, command)
         }
     }
 }
@@ -34,8 +46,6 @@ fn dispatch(place: &Place, command: Command) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "sampan", &mut std::io::stdout());
         }
         Command::Admin(command) => sampan::admin::run(&place.resolve(Flags::default())?.data_root, &command)?,
-        Command::Net { words } => networks::process::run(words)?,
-        Command::Keep { instance, words } => keep(&instance, &words)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -54,10 +64,11 @@ fn down(config: &Config, purge: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Never comes back when it succeeds.
-fn keep(instance: &str, words: &[OsString]) -> anyhow::Result<()> {
-    let (program, arguments) = words.split_first().context("no program was named")?;
-    host::parent(instance)?;
+/// Enters the instance's scope where systemd runs, then becomes keeper: `keep INSTANCE PROGRAM ARGUMENTS…`. Never comes
+/// back when it succeeds.
+fn keep(words: &[OsString]) -> anyhow::Result<()> {
+    let [instance, program, arguments @ ..] = words else { anyhow::bail!("keep needs an instance and a program") };
+    host::parent(&instance.to_string_lossy())?;
     rustix::process::setsid().context("begin a session")?;
     Err(std::process::Command::new(program).args(arguments).exec()).context("become keeper")
 }

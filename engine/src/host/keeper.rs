@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -191,7 +190,7 @@ fn start(claimed: &Claimed, helpers: &Helpers) -> Result<(), HostError> {
     command.args(["--instance", &claimed.instance, "--cgroup-parent", &format!("sampan-{}", claimed.instance)]);
     command.args(["--uid", &claimed.uid.to_string(), "--gid", &claimed.gid.to_string()]);
     command.arg("--sampan").arg(&helpers.sampan).arg("--").args(&helpers.net);
-    command.current_dir("/").stdin(Stdio::null()).stdout(said).stderr(also).process_group(0);
+    command.current_dir("/").stdin(Stdio::null()).stdout(said).stderr(also);
     // Not our child for long: it makes itself a session and is taken over by init when the server ends.
     let child = command.spawn().map_err(HostError::io("start", &helpers.sampan))?;
     drop(child);

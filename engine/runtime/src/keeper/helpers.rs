@@ -214,8 +214,10 @@ impl Helpers {
     fn net(&self) -> io::Result<(Command, Option<Identity>)> {
         let sampan: &Path = self.arguments.sampan.as_deref().ok_or(io::ErrorKind::NotFound)?;
         let mut command = Command::new(sampan);
-        command.arg("net");
-        self.roots(&mut command);
+        // The state root may lie where only root can enter: net starts inside it and names everything relative to it.
+        command.arg("net").current_dir(&self.arguments.state_root).args(["--state-root", "."]);
+        command.args(["--instance", &self.arguments.instance, "--keeper-fd", &DESCRIPTOR.to_string()]);
+        command.args(["--uid", &self.arguments.uid.to_string()]);
         command.args(self.arguments.net.iter().map(OsString::as_os_str));
         let identity = Identity {
             uid: rustix::process::Uid::from_raw(self.arguments.uid),

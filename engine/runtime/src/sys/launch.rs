@@ -62,14 +62,12 @@ fn become_identity(identity: Identity) -> io::Result<()> {
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(identity.gid, identity.gid, identity.gid)?;
     rustix::thread::set_thread_res_uid(identity.uid, identity.uid, identity.uid)?;
-    rustix::thread::set_capabilities(
-        None,
-        CapabilitySets {
-            effective: identity.capabilities,
-            permitted: identity.capabilities,
-            inheritable: identity.capabilities,
-        },
-    )?;
+    // The program may lie in a folder that only root can enter. What is not ambient is gone after the exec
+    // (capabilities(7), "Transformation of capabilities during execve()").
+    let until_exec = identity.capabilities | CapabilitySet::DAC_READ_SEARCH;
+    let sets =
+        CapabilitySets { effective: until_exec, permitted: until_exec, inheritable: identity.capabilities };
+    rustix::thread::set_capabilities(None, sets)?;
     for capability in identity.capabilities.iter() {
         rustix::thread::configure_capability_in_ambient_set(capability, true)?;
     }
