@@ -24,6 +24,9 @@ const KEYS: &[&str] = &[
     "volume",
 ];
 
+/// The attribute by which the engine tells an exec's command; Docker makes it part of the action.
+const COMMAND: &str = "command";
+
 /// Which events a client wants.
 pub struct EventFilter(Filters);
 
@@ -81,7 +84,7 @@ impl EventFilter {
 /// Docker's word for what happened; an exec's names its command.
 fn action_word(event: &Event) -> String {
     let word = event.action.word();
-    match (event.action, event.attributes.get("execCommand")) {
+    match (event.action, event.attributes.get(COMMAND)) {
         (Action::ExecCreate | Action::ExecStart, Some(command)) => format!("{word}: {command}"),
         _ => word.to_owned(),
     }
@@ -101,7 +104,11 @@ pub fn line(event: &Event) -> Value {
     }
     line.insert("Type".into(), json!(event.noun.word()));
     line.insert("Action".into(), json!(word));
-    line.insert("Actor".into(), json!({ "ID": event.id, "Attributes": event.attributes }));
+    let mut attributes = event.attributes.clone();
+    if matches!(event.action, Action::ExecCreate | Action::ExecStart) {
+        attributes.remove(COMMAND);
+    }
+    line.insert("Actor".into(), json!({ "ID": event.id, "Attributes": attributes }));
     line.insert("scope".into(), json!("local"));
     line.insert("time".into(), json!(event.at_ns.div_euclid(1_000_000_000)));
     line.insert("timeNano".into(), json!(event.at_ns));
@@ -132,6 +139,15 @@ mod tests {
             )
         );
         assert!(super::line(&event(Noun::Volume, Action::Create, &[])).get("status").is_none());
+    }
+
+    #[test]
+    fn an_execs_action_names_its_command() {
+        let made = event(Noun::Container, Action::ExecCreate, &[("command", "sh -c true"), ("execID", "e")]);
+        let line = line(&made);
+        assert_eq!(line["Action"], "exec_create: sh -c true");
+        assert_eq!(line["Actor"]["Attributes"], json!({ "execID": "e" }));
+        assert!(EventFilter::parse(r#"{"event":["exec_create"]}"#).unwrap().wants(&made));
     }
 
     #[test]
