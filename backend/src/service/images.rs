@@ -1,11 +1,14 @@
 //! Images.
 
-use sampan_engine::images::{HistoryLine, Image as Seen, PruneFilter, Pruned, Removed, Tagged, Usage};
+use sampan_engine::images::{
+    HistoryLine, Image as Seen, Loaded, Progress, PruneFilter, Pruned, Removed, Tagged, Usage,
+};
 use serde_json::json;
+use tokio::io::AsyncRead;
 
 use super::Result;
 use crate::app::App;
-use crate::policy::action::{List, Prune, Remove, Tag, View};
+use crate::policy::action::{List, Load, Prune, Remove, Tag, View};
 use crate::policy::{Granted, Image, Images};
 
 /// The team's, newest first.
@@ -21,6 +24,21 @@ pub async fn inspect(app: &App, target: &Granted<View, Image>) -> Result<Seen> {
 /// How it was made, newest step first.
 pub async fn history(app: &App, target: &Granted<View, Image>) -> Result<Vec<HistoryLine>> {
     Ok(app.engine.images().history(target.owner(), target.noun().reference()).await?)
+}
+
+/// Takes in an archive: all its images, or none.
+pub async fn load(
+    app: &App,
+    target: Granted<Load, Images>,
+    archive: impl AsyncRead + Send + Unpin,
+    progress: impl Fn(Progress) + Send + Sync,
+) -> Result<Vec<Loaded>> {
+    let loaded = app.engine.images().load(target.owner(), archive, progress).await?;
+    for image in &loaded {
+        let names: Vec<String> = image.tags.iter().map(|tag| tag.reference.familiar()).collect();
+        app.note(&target, &image.id.to_string(), json!({ "references": names }));
+    }
+    Ok(loaded)
 }
 
 /// Gives it a further name, taking that from another image of the team if need be.

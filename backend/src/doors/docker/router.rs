@@ -118,6 +118,7 @@ pub const ROUTES: &[Route] = &[
     here("POST", "/exec/{id}/resize", Verb::Resize, Noun::Exec, || post(execs::resize::resize)),
     here("GET", "/exec/{id}/json", Verb::View, Noun::Exec, || get(execs::inspect::inspect)),
     here("GET", "/images/json", Verb::List, Noun::Image, || get(images::list::list)),
+    here("POST", "/images/load", Verb::Load, Noun::Image, || post(images::load::load)),
     here("POST", "/images/prune", Verb::Prune, Noun::Image, || post(images::prune::prune)),
     here("GET", "/images/{name}/json", Verb::View, Noun::Image, || get(images::inspect::inspect)),
     here("GET", "/images/{name}/history", Verb::View, Noun::Image, || get(images::history::history)),
