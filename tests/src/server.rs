@@ -1,0 +1,171 @@
+//! A server of its own for one test: fresh roots, a free port, its own socket; all of it gone at the end.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// How long a server may take to be ready, or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `sampan serve`.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    folder: TempDir,
+    http: SocketAddr,
+}
+
+impl Server {
+    /// Starts one and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start: the test cannot go on.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("sampan-test-").tempdir().expect("a folder");
+        let http = free_address();
+        let child = serve(folder.path(), http);
+        let mut server = Self { child, folder, http };
+        server.wait_until_ready();
+        server
+    }
+
+    /// The docker socket.
+    pub fn docker_socket(&self) -> PathBuf {
+        self.folder.path().join("state/docker.sock")
+    }
+
+    /// The data root.
+    pub fn data_root(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The state root.
+    pub fn state_root(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Address of pages and REST.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Pid of `sampan serve`.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid")
+    }
+
+    /// Sends a signal to `sampan serve` and waits for its end; what it started stays.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn signal(&mut self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).expect("signal");
+        let begun = Instant::now();
+        while self.child.try_wait().expect("wait").is_none() {
+            assert!(begun.elapsed() < PATIENCE, "sampan serve does not end\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts `sampan serve` again on the same roots.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn again(&mut self) {
+        self.child = serve(self.folder.path(), self.http);
+        self.wait_until_ready();
+    }
+
+    /// What it wrote to its log.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default()
+    }
+
+    fn wait_until_ready(&mut self) {
+        let begun = Instant::now();
+        while !is_ready(self.http) {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                panic!("sampan serve ended with {status}\n{}", self.said());
+            }
+            assert!(begun.elapsed() < PATIENCE, "sampan serve is not ready\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server said:\n{}", self.said());
+        }
+        let _ = kill(Pid::from_raw(self.pid()), Signal::SIGTERM);
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // Containers, helpers, bridge, table, cgroups and the block of ids.
+        let mut down = Command::new(program());
+        down.args(["down", "--purge"])
+            .arg("--data-root")
+            .arg(self.data_root())
+            .arg("--state-root")
+            .arg(self.state_root());
+        match down.stdin(Stdio::null()).output() {
+            Ok(ended) if ended.status.success() => {}
+            other => eprintln!("sampan down: {other:?}"),
+        }
+    }
+}
+
+/// `sampan` beside the tests.
+///
+/// # Panics
+/// When it was not built.
+pub fn program() -> PathBuf {
+    let own = std::env::current_exe().expect("own path");
+    let program = own.parent().and_then(Path::parent).expect("target folder").join("sampan");
+    assert!(program.exists(), "{} is not there: cargo build --workspace", program.display());
+    program
+}
+
+fn serve(folder: &Path, http: SocketAddr) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("serve.log")).expect("log");
+    Command::new(program())
+        .arg("serve")
+        .arg("--data-root")
+        .arg(folder.join("data"))
+        .arg("--state-root")
+        .arg(folder.join("state"))
+        .arg("--http")
+        .arg(http.to_string())
+        .arg("--docker-sock")
+        .arg(folder.join("state/docker.sock"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("log"))
+        .stderr(log)
+        .spawn()
+        .expect("sampan starts")
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address")
+}
+
+fn is_ready(http: SocketAddr) -> bool {
+    let Ok(mut socket) = TcpStream::connect_timeout(&http, Duration::from_secs(1)) else { return false };
+    let _ = socket.set_read_timeout(Some(Duration::from_secs(5)));
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    socket.write_all(request.as_bytes()).is_ok()
+        && socket.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 200")
+}

@@ -1,0 +1,16 @@
+//! The real docker CLI against a real server: what a person types, what they read, what a script sees as exit code.
+
+mod docker;
+
+#[path = "docker/images.rs"]
+mod images;
+#[path = "docker/lifecycle.rs"]
+mod lifecycle;
+#[path = "docker/protocol.rs"]
+mod protocol;
+#[path = "docker/refusals.rs"]
+mod refusals;
+#[path = "docker/run.rs"]
+mod run;
+#[path = "docker/streams.rs"]
+mod streams;
