@@ -122,7 +122,7 @@ impl Cradle {
     /// # Errors
     /// `command-not-found` and `command-not-runnable`; whatever else it could not do.
     pub fn run(&mut self) -> Result<(), Refusal> {
-        self.newborn.connection.send(&init::Say::Run, &[]).doing(|| "start the program".to_owned())?;
+        super::orders::send(&self.newborn.connection, &init::Say::Run, &[])?;
         match self.hear()? {
             None => Ok(()),
             Some(_) => Err(out_of_turn()),

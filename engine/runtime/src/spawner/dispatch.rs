@@ -17,7 +17,7 @@ use crate::wire::{Refusal, RefusalKind, VERSION, net};
 
 impl Spawner {
     /// Answers one request; descriptors go with the answer.
-    pub(super) fn answer(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> (Answer, Vec<OwnedFd>) {
+    pub(super) fn answer(&mut self, request: Request) -> (Answer, Vec<OwnedFd>) {
         let answered = match request {
             Request::Exec { id, exec, process, stdin } => {
                 return match self.exec(&id, &exec, *process, stdin) {
@@ -29,12 +29,12 @@ impl Spawner {
             Request::Start { id } => self.start(&id).map(Answer::Started),
             Request::Usage { target } => self.usage(&target),
             Request::Processes { id } => self.processes(&id),
-            other => self.plain(other, descriptors).map(|()| Answer::Done),
+            other => self.plain(other).map(|()| Answer::Done),
         };
         (answered.unwrap_or_else(Answer::Refused), Vec::new())
     }
 
-    fn plain(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Result<(), Refusal> {
+    fn plain(&mut self, request: Request) -> Result<(), Refusal> {
         match request {
             Request::EnsureTeam { team } => self.ensure_team(&team),
             Request::RemoveTeam { team } => self.remove_team(&team),
@@ -52,13 +52,10 @@ impl Spawner {
                 self.layers.tidy();
                 folders::remove_unpacked(self.data.as_fd(), &target)
             }
-            Request::Unpack { .. } => {
-                drop(descriptors);
-                Err(refusal(RefusalKind::Unsupported, "unpacking layers into plain folders is not there yet"))
-            }
             Request::Hello { .. }
             | Request::Start { .. }
             | Request::Exec { .. }
+            | Request::Unpack { .. }
             | Request::Usage { .. }
             | Request::Processes { .. } => Err(refusal(RefusalKind::Internal, "spawner lost its way in a request")),
         }

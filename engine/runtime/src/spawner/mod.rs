@@ -17,6 +17,7 @@ mod server;
 mod sources;
 mod start;
 mod stdio;
+mod unpack;
 mod usage;
 
 pub use arguments::Arguments;

@@ -15,6 +15,7 @@ use super::features;
 use super::peers::Peers;
 use super::running::{Kept, Running};
 use super::stdio::borrow;
+use super::unpack::Job;
 use crate::cgroups::{Cgroup, Layout};
 use crate::failure::{Doing, refusal};
 use crate::own_program;
@@ -98,8 +99,9 @@ impl Spawner {
 
     fn serve(&mut self, listener: &Listener) -> Result<(), Refusal> {
         let mut clients: Vec<Connection> = Vec::new();
+        let mut jobs: Vec<(Job, Connection)> = Vec::new();
         loop {
-            let ready = self.wait(listener, &clients)?;
+            let ready = self.wait(listener, &clients, &jobs)?;
             let Some(ready) = ready else {
                 self.sweep();
                 continue;
@@ -108,15 +110,23 @@ impl Spawner {
                 // Keeper is gone: the next one starts a spawner of its own.
                 return Ok(());
             }
-            let mut gone = Vec::new();
-            for (index, client) in clients.iter().enumerate() {
-                if ready.get(index + 2) == Some(&true) && !self.serve_one(client) {
-                    gone.push(index);
+            let (of_clients, of_jobs) = ready[2..].split_at(clients.len());
+            let mut over: Vec<Connection> = Vec::new();
+            for index in (0..jobs.len()).rev().filter(|&index| of_jobs[index]) {
+                let (job, client) = jobs.swap_remove(index);
+                let answer = job.finish().map_or_else(Answer::Refused, |()| Answer::Done);
+                if client.send(&answer, &[]).is_ok() {
+                    over.push(client);
                 }
             }
-            for index in gone.into_iter().rev() {
-                clients.swap_remove(index);
+            for index in (0..clients.len()).rev().filter(|&index| of_clients[index]) {
+                match self.serve_one(&clients[index]) {
+                    Served::Answered => {}
+                    Served::Over => drop(clients.swap_remove(index)),
+                    Served::Started(job) => jobs.push((*job, clients.swap_remove(index))),
+                }
             }
+            clients.extend(over);
             if ready[0]
                 && let Some(client) = self.accept(listener)
             {
@@ -126,12 +136,18 @@ impl Spawner {
     }
 
     /// Which are readable: the listener, keeper, each client. Nothing when there is work to do instead.
-    fn wait(&self, listener: &Listener, clients: &[Connection]) -> Result<Option<Vec<bool>>, Refusal> {
+    fn wait(
+        &self,
+        listener: &Listener,
+        clients: &[Connection],
+        jobs: &[(Job, Connection)],
+    ) -> Result<Option<Vec<bool>>, Refusal> {
         let mut polled = vec![
             PollFd::new(listener, PollFlags::IN),
             PollFd::from_borrowed_fd(self.peers.keeper_descriptor(), PollFlags::IN),
         ];
         polled.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
+        polled.extend(jobs.iter().map(|(job, _)| PollFd::new(&job.connection, PollFlags::IN)));
         let busy = !self.garbage.is_empty();
         let rest = rustix::event::Timespec { tv_sec: 0, tv_nsec: REST.as_nanos() as _ };
         match poll(&mut polled, busy.then_some(&rest)) {
@@ -156,16 +172,36 @@ impl Spawner {
         }
     }
 
-    /// One request; false when the connection is over.
-    fn serve_one(&mut self, client: &Connection) -> bool {
+    /// One request.
+    fn serve_one(&mut self, client: &Connection) -> Served {
         let (answer, descriptors) = match client.receive::<Request>() {
-            Ok(None) => return false,
-            Ok(Some((request, descriptors))) => self.answer(request, descriptors),
+            Ok(None) => return Served::Over,
+            Ok(Some((Request::Unpack { target }, descriptors))) => match self.unpack(&target, descriptors) {
+                Ok(job) => return Served::Started(Box::new(job)),
+                Err(refusal) => (Answer::Refused(refusal), Vec::new()),
+            },
+            Ok(Some((request, _))) => self.answer(request),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 (Answer::Refused(refusal(RefusalKind::Invalid, format!("not a request: {error}"))), Vec::new())
             }
-            Err(_) => return false,
+            Err(_) => return Served::Over,
         };
-        client.send(&answer, &borrow(&descriptors)).is_ok()
+        if client.send(&answer, &borrow(&descriptors)).is_ok() { Served::Answered } else { Served::Over }
     }
+
+    fn unpack(&self, target: &Path, descriptors: Vec<OwnedFd>) -> Result<Job, Refusal> {
+        let Some(tar) = descriptors.into_iter().next() else {
+            return Err(refusal(RefusalKind::Invalid, "unpack needs the tar beside it"));
+        };
+        Job::start(self.data.as_fd(), target, tar)
+    }
+}
+
+/// What became of a request.
+enum Served {
+    Answered,
+    /// The connection is over.
+    Over,
+    /// The answer comes when this is done; nothing else is read from the connection until then.
+    Started(Box<Job>),
 }

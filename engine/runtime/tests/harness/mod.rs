@@ -58,10 +58,9 @@ impl Harness {
             fs::create_dir_all(path.join(name)).expect("folder");
         }
         make_image(&path.join("data/layers/image"));
-        let random =
-            u32::from_le_bytes(fs::read("/proc/sys/kernel/random/uuid").expect("uuid")[..4].try_into().expect("4"));
-        let instance = format!("rt{:x}{:x}", std::process::id(), random & 0xffff);
-        let team = Team { key: format!("t{:x}", random & 0xffff), base_id: 1_990_000_000 };
+        let random = fs::read_to_string("/proc/sys/kernel/random/uuid").expect("uuid")[..8].to_owned();
+        let instance = format!("rt{random}");
+        let team = Team { key: format!("t{random}"), base_id: 1_990_000_000 };
         let (ours, theirs) = Connection::pair().expect("pair");
         let (kept, watched) = (Arc::default(), Arc::default());
         serve_keeper(ours, Arc::clone(&kept), Arc::clone(&watched));
