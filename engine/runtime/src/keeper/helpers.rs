@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::CapabilitySet;
 
@@ -173,9 +175,14 @@ impl Helpers {
 
     fn launch(&self, helper: &Helper) -> io::Result<(i32, Connection)> {
         let (ours, theirs) = Connection::pair()?;
+        let mut _program = None;
         let (mut command, identity) = match helper {
             Helper::Spawner => (self.spawner(), None),
-            Helper::Net => self.net()?,
+            Helper::Net => {
+                let (command, identity, program) = self.net()?;
+                _program = Some(program);
+                (command, Some(identity))
+            }
             Helper::Monitor(key) => (self.monitor(key), None),
         };
         command.stdin(Stdio::null());
@@ -211,11 +218,15 @@ impl Helpers {
         command
     }
 
-    fn net(&self) -> io::Result<(Command, Option<Identity>)> {
+    /// net runs as the instance's user, and neither the program nor the state root need lie where that user can go: the
+    /// one is executed by its descriptor, which must stay open until then, the other is where net stands.
+    fn net(&self) -> io::Result<(Command, Identity, OwnedFd)> {
         let sampan: &Path = self.arguments.sampan.as_deref().ok_or(io::ErrorKind::NotFound)?;
-        let mut command = Command::new(sampan);
-        // The state root may lie where only root can enter: net starts inside it and names everything relative to it.
-        command.arg("net").current_dir(&self.arguments.state_root).args(["--state-root", "."]);
+        let program = rustix::fs::open(sampan, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        // Away from the number under which the connection is placed.
+        let program = rustix::io::fcntl_dupfd_cloexec(&program, DESCRIPTOR + 1)?;
+        let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+        command.arg0(sampan).arg("net").current_dir(&self.arguments.state_root).args(["--state-root", "."]);
         command.args(["--instance", &self.arguments.instance, "--keeper-fd", &DESCRIPTOR.to_string()]);
         command.args(["--uid", &self.arguments.uid.to_string()]);
         command.args(self.arguments.net.iter().map(OsString::as_os_str));
@@ -224,7 +235,7 @@ impl Helpers {
             gid: rustix::process::Gid::from_raw(self.arguments.gid),
             capabilities: CapabilitySet::NET_ADMIN | CapabilitySet::NET_BIND_SERVICE,
         };
-        Ok((command, Some(identity)))
+        Ok((command, identity, program))
     }
 }
 

@@ -39,6 +39,8 @@ const MOST_CLIENTS: usize = 64;
 /// When the arguments are wrong, another `net` of this state root does not end, or the kernel refuses the table.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), NetworkError> {
     let arguments = Arguments::parse(arguments)?;
+    // Executed by descriptor, it would be called by that number.
+    rustix::thread::set_name(c"sampan").map_err(|error| NetworkError::system("name the process")(error.into()))?;
     raise_descriptor_limit();
     Server::start(arguments)?.serve(None)
 }
