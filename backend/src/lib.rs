@@ -12,4 +12,6 @@ pub mod doors;
 pub mod policy;
 pub mod serve;
 pub mod service;
+#[cfg(test)]
+mod testing;
 pub mod texts;

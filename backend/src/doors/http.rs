@@ -3,7 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, Bytes, Data};
@@ -27,38 +28,69 @@ const STOP_SECONDS: u64 = 5;
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// What every worker shares.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    app: Data<App>,
+    document: Data<api::DocumentText>,
+    reference: Data<api::ReferenceText>,
+    routes: Data<api::KnownRoutes>,
+}
+
+impl Shared {
+    /// Renders what is the same for everybody.
+    pub(crate) fn new(app: Data<App>) -> anyhow::Result<Self> {
+        let document = api::document();
+        let reference = api::render(&document).map_err(|error| anyhow::anyhow!("the reference page fails: {error}"))?;
+        Ok(Self {
+            app,
+            routes: Data::new(api::KnownRoutes::new(&document)),
+            document: Data::new(api::DocumentText(Bytes::from(serde_json::to_vec(&document)?))),
+            reference: Data::new(api::ReferenceText(Bytes::from(reference))),
+        })
+    }
+}
+
+/// All that is on the `--http` address.
+pub(crate) fn site(
+    shared: Shared,
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    actix_web::App::new()
+        .app_data(shared.app)
+        .app_data(shared.document)
+        .app_data(shared.reference)
+        .app_data(shared.routes)
+        .app_data(api::json_config())
+        .app_data(api::query_config())
+        .app_data(api::path_config())
+        .wrap(from_fn(api::gate))
+        .wrap(headers())
+        .service(healthz)
+        .service(api::send_document)
+        .service(api::send_reference)
+        .into_utoipa_app()
+        .service(utoipa_actix_web::scope("/api/v1").configure(api::configure))
+        .service(utoipa_actix_web::scope("/live").configure(live::configure))
+        .into_app()
+        .configure(pages::configure)
+        .default_service(web::to(api::fits_none))
+}
+
 /// Makes the server on a listener that is bound already; it runs when it is awaited, and stops by its handle.
 ///
 /// # Errors
 /// When the reference page cannot be rendered or the listener not be used.
 pub fn server(app: Data<App>, listener: TcpListener) -> anyhow::Result<Server> {
-    let document = api::document();
-    let text = Data::new(api::DocumentText(Bytes::from(serde_json::to_vec(&document)?)));
-    let page = api::render(&document).map_err(|error| anyhow::anyhow!("the reference page fails: {error}"))?;
-    let page = Data::new(api::ReferenceText(Bytes::from(page)));
-    let known = Data::new(api::KnownRoutes::new(&document));
-    let server = HttpServer::new(move || {
-        actix_web::App::new()
-            .app_data(app.clone())
-            .app_data(text.clone())
-            .app_data(page.clone())
-            .app_data(known.clone())
-            .app_data(api::json_config())
-            .app_data(api::query_config())
-            .app_data(api::path_config())
-            .wrap(from_fn(api::gate))
-            .wrap(headers())
-            .service(healthz)
-            .service(api::send_document)
-            .service(api::send_reference)
-            .into_utoipa_app()
-            .service(utoipa_actix_web::scope("/api/v1").configure(api::configure))
-            .service(utoipa_actix_web::scope("/live").configure(live::configure))
-            .into_app()
-            .configure(pages::configure)
-            .default_service(web::to(api::fits_none))
-    });
-    let server = server
+    let shared = Shared::new(app)?;
+    let server = HttpServer::new(move || site(shared.clone()))
         .workers(WORKERS)
         .max_connections(CONNECTIONS)
         .client_request_timeout(HEAD)

@@ -7,3 +7,5 @@ pub mod http;
 pub mod live;
 pub mod origin;
 pub mod pages;
+#[cfg(test)]
+mod table;

@@ -24,4 +24,6 @@ mod version;
 mod volumes;
 
 pub use listen::serve;
-pub use router::{ROUTES, Route};
+pub use router::{ROUTES, Route, router};
+#[cfg(test)]
+pub(crate) use version::NEWEST;

@@ -1,0 +1,96 @@
+//! Who gets what answer at every route of every door: a table, and a test that fails for a route that is not in it.
+
+mod callers;
+mod rows;
+
+use std::collections::BTreeSet;
+
+use rows::{Answer, ROWS, Row};
+
+/// The six kinds of callers, in the order of a row's answers.
+const CALLERS: [&str; 6] = ["nobody", "stranger", "viewer", "developer", "owner", "administrator"];
+
+/// Every route that the doors' own lists have, as `door method path`.
+fn routes() -> BTreeSet<String> {
+    let mut routes = BTreeSet::new();
+    let document = serde_json::to_value(super::api::document()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            routes.insert(format!("rest {} {path}", method.to_uppercase()));
+        }
+    }
+    for route in super::docker::ROUTES.iter().filter(|route| !route.is_missing()) {
+        routes.insert(format!("docker {} {}", route.method, route.path));
+    }
+    for (method, path) in super::pages::ROUTES {
+        routes.insert(format!("pages {method} {path}"));
+    }
+    // Those that need no caller and are in no document.
+    for path in ["/healthz", "/api/v1/openapi.json", "/api/v1/reference"] {
+        routes.insert(format!("rest GET {path}"));
+    }
+    routes
+}
+
+#[test]
+fn every_route_of_every_door_is_in_the_table_once() {
+    let rows: Vec<String> = ROWS.iter().map(Row::name).collect();
+    let in_table: BTreeSet<String> = rows.iter().cloned().collect();
+    assert_eq!(rows.len(), in_table.len(), "a route stands twice");
+    let routes = routes();
+    let missing: Vec<_> = routes.difference(&in_table).collect();
+    let gone: Vec<_> = in_table.difference(&routes).collect();
+    assert!(missing.is_empty(), "not in the table: {missing:#?}");
+    assert!(gone.is_empty(), "in the table, but no route: {gone:#?}");
+}
+
+/// Each row with an instance of its own, since what is allowed is done.
+async fn check(door: &str) {
+    let mut wrong = Vec::new();
+    for row in ROWS.iter().filter(|row| row.door == door) {
+        let mut instance = crate::testing::Instance::new().await;
+        for (who, expected) in CALLERS.into_iter().zip(row.answers()) {
+            if row.method == "DELETE" {
+                // What one caller removed is there again for the next one.
+                instance = crate::testing::Instance::new().await;
+            }
+            let status = callers::ask(&instance, row, who).await;
+            let right = match expected {
+                Answer::In => !matches!(status, 401 | 403 | 404),
+                Answer::Status(expected) => status == expected,
+            };
+            if !right {
+                wrong.push(format!("{} by {who}: {status} instead of {expected:?}", row.name()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[actix_web::test]
+async fn rest_answers_as_the_table_says() {
+    check("rest").await;
+}
+
+#[actix_web::test]
+async fn the_docker_door_answers_as_the_table_says() {
+    check("docker").await;
+}
+
+#[actix_web::test]
+async fn the_pages_answer_as_the_table_says() {
+    check("pages").await;
+}
+
+/// Those that are not offered answer 501 or 503, whoever asks, and tell nothing.
+#[actix_web::test]
+async fn what_the_docker_door_does_not_offer_says_so_to_everybody() {
+    let instance = crate::testing::Instance::new().await;
+    for route in super::docker::ROUTES.iter().filter(|route| route.is_missing()) {
+        let row = Row { door: "docker", method: route.method, path: route.path, rule: rows::Rule::Any, body: "" };
+        for who in ["stranger", "administrator"] {
+            let status = callers::ask(&instance, &row, who).await;
+            assert!(matches!(status, 501 | 503), "{} by {who}: {status}", row.name());
+        }
+    }
+}

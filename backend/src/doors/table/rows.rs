@@ -1,0 +1,247 @@
+//! The table.
+
+/// One route.
+pub struct Row {
+    /// `rest`, `docker` or `pages`.
+    pub door: &'static str,
+    /// `GET`, …
+    pub method: &'static str,
+    /// As the door's own list has it, with a query where the route needs one.
+    pub path: &'static str,
+    /// Who gets what.
+    pub rule: Rule,
+    /// A body that the route understands.
+    pub body: &'static str,
+}
+
+/// What somebody gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Let in: any status but 401, 403 and 404.
+    In,
+    /// Exactly this status.
+    Status(u16),
+}
+
+/// Who gets what: nobody, stranger, viewer, developer, owner, administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Everybody, known or not.
+    Open,
+    /// Everybody who is known; each sees their own.
+    Any,
+    /// Who may look at what the team has.
+    Read,
+    /// Who may change what the team has.
+    Write,
+    /// Who may make something in their own team: the stranger does so in theirs.
+    Make,
+    /// Who may read the trail of their own team.
+    Audit,
+    /// Who decides about a team's members.
+    Own,
+    /// Who decides about a team itself.
+    Govern,
+    /// Who decides about all of the instance.
+    Administer,
+    /// The developer, whose it is, and the administrator.
+    Oneself,
+    /// The administrator; the developer, whom it is about, may know that they are there.
+    ChangeUser,
+    /// What is not there, for those who may write.
+    Gone,
+    /// What is not there, for those who may look.
+    GoneRead,
+    /// What nobody can remove, in Docker's words.
+    Predefined,
+    /// Not there for anybody.
+    Nothing,
+    /// A page: who is not known is sent to log in.
+    Page,
+    /// A page about a thing of the team.
+    PageOf,
+    /// A page about a thing of the team that only those see who may change it.
+    PageWrite,
+}
+
+impl Row {
+    /// `door method path`, as the doors' lists name it.
+    pub fn name(&self) -> String {
+        format!("{} {} {}", self.door, self.method, self.path.split('?').next().unwrap_or_default())
+    }
+
+    /// One answer for each caller.
+    pub fn answers(&self) -> [Answer; 6] {
+        use Answer::{In, Status};
+        let (unknown, forbidden, hidden, sent) = (Status(401), Status(403), Status(404), Status(303));
+        match self.rule {
+            Rule::Open => [In; 6],
+            Rule::Any => [unknown, In, In, In, In, In],
+            Rule::Read => [unknown, hidden, In, In, In, In],
+            Rule::Write => [unknown, hidden, forbidden, In, In, In],
+            Rule::Make => [unknown, In, forbidden, In, In, In],
+            Rule::Audit => [unknown, In, forbidden, forbidden, In, In],
+            Rule::Own => [unknown, hidden, forbidden, forbidden, In, In],
+            Rule::Govern => [unknown, hidden, forbidden, forbidden, forbidden, In],
+            Rule::Administer => [unknown, forbidden, forbidden, forbidden, forbidden, In],
+            Rule::Oneself => [unknown, hidden, hidden, In, hidden, In],
+            Rule::ChangeUser => [unknown, hidden, hidden, forbidden, hidden, In],
+            Rule::Gone => [unknown, hidden, forbidden, hidden, hidden, hidden],
+            Rule::GoneRead => [unknown, hidden, hidden, hidden, hidden, hidden],
+            Rule::Predefined => [unknown, forbidden, forbidden, forbidden, forbidden, forbidden],
+            Rule::Nothing => [hidden; 6],
+            Rule::Page => [sent, In, In, In, In, In],
+            Rule::PageOf => [sent, hidden, In, In, In, In],
+            Rule::PageWrite => [sent, hidden, forbidden, In, In, In],
+        }
+    }
+}
+
+const fn row(door: &'static str, method: &'static str, path: &'static str, rule: Rule, body: &'static str) -> Row {
+    Row { door, method, path, rule, body }
+}
+
+/// Every route of every door. What the docker door only refuses has a test of its own.
+pub const ROWS: &[Row] = &[
+    row("rest", "GET", "/healthz", Rule::Open, ""),
+    row("rest", "GET", "/api/v1/openapi.json", Rule::Open, ""),
+    row("rest", "GET", "/api/v1/reference", Rule::Open, ""),
+    row("rest", "GET", "/api/v1/me", Rule::Any, ""),
+    row("rest", "GET", "/api/v1/containers", Rule::Any, ""),
+    row("rest", "POST", "/api/v1/containers", Rule::Make, r#"{"image":"busybox"}"#),
+    row("rest", "POST", "/api/v1/containers/prune", Rule::Make, ""),
+    row("rest", "GET", "/api/v1/containers/{id}", Rule::Read, ""),
+    row("rest", "PATCH", "/api/v1/containers/{id}", Rule::Write, r#"{"limits":{"pids":100}}"#),
+    row("rest", "DELETE", "/api/v1/containers/{id}", Rule::Write, ""),
+    row("rest", "POST", "/api/v1/containers/{id}/start", Rule::Write, ""),
+    row("rest", "POST", "/api/v1/containers/{id}/stop", Rule::Write, ""),
+    row("rest", "POST", "/api/v1/containers/{id}/kill", Rule::Write, ""),
+    row("rest", "POST", "/api/v1/containers/{id}/restart", Rule::Write, ""),
+    row("rest", "POST", "/api/v1/containers/{id}/pause", Rule::Write, ""),
+    row("rest", "POST", "/api/v1/containers/{id}/unpause", Rule::Write, ""),
+    row("rest", "POST", "/api/v1/containers/{id}/wait", Rule::Read, ""),
+    row("rest", "POST", "/api/v1/containers/{id}/rename", Rule::Write, r#"{"name":"other"}"#),
+    row("rest", "POST", "/api/v1/containers/{id}/exec", Rule::Write, r#"{"command":["true"]}"#),
+    row("rest", "GET", "/api/v1/containers/{id}/logs", Rule::Read, ""),
+    row("rest", "GET", "/api/v1/containers/{id}/stats", Rule::Read, ""),
+    row("rest", "GET", "/api/v1/containers/{id}/stats/history", Rule::Read, ""),
+    row("rest", "GET", "/api/v1/containers/{id}/top", Rule::Read, ""),
+    row("rest", "GET", "/api/v1/images", Rule::Any, ""),
+    row("rest", "POST", "/api/v1/images/prune", Rule::Make, "{}"),
+    row("rest", "GET", "/api/v1/images/{id}", Rule::Read, ""),
+    row("rest", "GET", "/api/v1/images/{id}/history", Rule::Read, ""),
+    row("rest", "POST", "/api/v1/images/{id}/tags", Rule::Write, r#"{"reference":"other"}"#),
+    row("rest", "DELETE", "/api/v1/images/{id}", Rule::Write, ""),
+    row("rest", "GET", "/api/v1/volumes", Rule::Any, ""),
+    row("rest", "POST", "/api/v1/volumes", Rule::Make, r#"{"name":"other"}"#),
+    row("rest", "POST", "/api/v1/volumes/prune", Rule::Make, "{}"),
+    row("rest", "GET", "/api/v1/volumes/{name}", Rule::Read, ""),
+    row("rest", "DELETE", "/api/v1/volumes/{name}", Rule::Write, ""),
+    row("rest", "GET", "/api/v1/events", Rule::Any, ""),
+    row("rest", "GET", "/api/v1/users", Rule::Administer, ""),
+    row("rest", "POST", "/api/v1/users", Rule::Administer, r#"{"name":"new","password":"correct horse"}"#),
+    row("rest", "GET", "/api/v1/users/{name}", Rule::Oneself, ""),
+    row("rest", "PATCH", "/api/v1/users/{name}", Rule::ChangeUser, "{}"),
+    row("rest", "DELETE", "/api/v1/users/{name}", Rule::ChangeUser, ""),
+    row("rest", "GET", "/api/v1/teams", Rule::Any, ""),
+    row("rest", "POST", "/api/v1/teams", Rule::Administer, r#"{"name":"green"}"#),
+    row("rest", "GET", "/api/v1/teams/{team}", Rule::Read, ""),
+    row("rest", "PATCH", "/api/v1/teams/{team}", Rule::Govern, r#"{"name":"green"}"#),
+    row("rest", "DELETE", "/api/v1/teams/{team}", Rule::Govern, ""),
+    row("rest", "GET", "/api/v1/teams/{team}/members", Rule::Read, ""),
+    row("rest", "PUT", "/api/v1/teams/{team}/members/{user}", Rule::Own, r#"{"role":"viewer"}"#),
+    row("rest", "PATCH", "/api/v1/teams/{team}/members/{user}", Rule::Own, r#"{"role":"viewer"}"#),
+    row("rest", "DELETE", "/api/v1/teams/{team}/members/{user}", Rule::Own, ""),
+    row("rest", "GET", "/api/v1/tokens", Rule::Any, ""),
+    row("rest", "POST", "/api/v1/tokens", Rule::Any, r#"{"name":"other","scopes":["read"]}"#),
+    row("rest", "GET", "/api/v1/tokens/{id}", Rule::Oneself, ""),
+    row("rest", "DELETE", "/api/v1/tokens/{id}", Rule::Oneself, ""),
+    row("rest", "GET", "/api/v1/audit", Rule::Audit, ""),
+    row("rest", "POST", "/live/tickets", Rule::Any, ""),
+    row("rest", "GET", "/live/containers/{id}/logs", Rule::Read, ""),
+    row("rest", "GET", "/live/containers/{id}/stats", Rule::Read, ""),
+    row("rest", "GET", "/live/containers/{id}/console", Rule::Write, ""),
+    row("rest", "GET", "/live/events", Rule::Any, ""),
+    row("docker", "GET", "/_ping", Rule::Any, ""),
+    row("docker", "GET", "/version", Rule::Any, ""),
+    row("docker", "GET", "/info", Rule::Any, ""),
+    row("docker", "GET", "/events", Rule::Any, ""),
+    row("docker", "GET", "/system/df", Rule::Any, ""),
+    row("docker", "GET", "/containers/json", Rule::Any, ""),
+    row("docker", "POST", "/containers/create", Rule::Make, r#"{"Image":"busybox"}"#),
+    row("docker", "POST", "/containers/prune", Rule::Make, ""),
+    row("docker", "GET", "/containers/{id}/json", Rule::Read, ""),
+    row("docker", "GET", "/containers/{id}/top", Rule::Read, ""),
+    row("docker", "GET", "/containers/{id}/logs?stdout=1", Rule::Read, ""),
+    row("docker", "GET", "/containers/{id}/stats", Rule::Read, ""),
+    row("docker", "POST", "/containers/{id}/start", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/stop", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/restart", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/kill", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/pause", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/unpause", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/wait", Rule::Read, ""),
+    row("docker", "POST", "/containers/{id}/rename?name=other", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/update", Rule::Write, "{}"),
+    row("docker", "POST", "/containers/{id}/attach", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/resize?h=1&w=1", Rule::Write, ""),
+    row("docker", "POST", "/containers/{id}/exec", Rule::Write, r#"{"Cmd":["true"]}"#),
+    row("docker", "DELETE", "/containers/{id}", Rule::Write, ""),
+    row("docker", "POST", "/exec/{id}/start", Rule::Gone, "{}"),
+    row("docker", "POST", "/exec/{id}/resize?h=1&w=1", Rule::Gone, ""),
+    row("docker", "GET", "/exec/{id}/json", Rule::GoneRead, ""),
+    row("docker", "GET", "/images/json", Rule::Any, ""),
+    row("docker", "POST", "/images/prune", Rule::Make, ""),
+    row("docker", "GET", "/images/{name}/json", Rule::Read, ""),
+    row("docker", "GET", "/images/{name}/history", Rule::Read, ""),
+    row("docker", "POST", "/images/{name}/tag?repo=other", Rule::Write, ""),
+    row("docker", "DELETE", "/images/{name}", Rule::Write, ""),
+    row("docker", "POST", "/build/prune", Rule::Any, ""),
+    row("docker", "GET", "/volumes", Rule::Any, ""),
+    row("docker", "POST", "/volumes/create", Rule::Make, "{}"),
+    row("docker", "POST", "/volumes/prune", Rule::Make, ""),
+    row("docker", "GET", "/volumes/{name}", Rule::Read, ""),
+    row("docker", "DELETE", "/volumes/{name}", Rule::Write, ""),
+    row("docker", "GET", "/networks", Rule::Any, ""),
+    row("docker", "POST", "/networks/prune", Rule::Any, ""),
+    row("docker", "GET", "/networks/{id}", Rule::Any, ""),
+    row("docker", "DELETE", "/networks/{id}", Rule::Predefined, ""),
+    row("docker", "GET", "/plugins", Rule::Any, ""),
+    row("pages", "GET", "/assets/{name}", Rule::Nothing, ""),
+    row("pages", "GET", "/login", Rule::Open, ""),
+    row("pages", "POST", "/login", Rule::Open, "name=a&password=b"),
+    row("pages", "POST", "/logout", Rule::Open, ""),
+    row("pages", "GET", "/setup", Rule::Open, ""),
+    row("pages", "POST", "/setup", Rule::Open, "token=a&name=b&password=c&again=c"),
+    row("pages", "GET", "/", Rule::Page, ""),
+    row("pages", "GET", "/containers", Rule::Page, ""),
+    row("pages", "POST", "/containers/act", Rule::Page, "ids=1&act=stop"),
+    row("pages", "GET", "/containers/new", Rule::Page, ""),
+    row("pages", "POST", "/containers/new", Rule::Page, "image=busybox"),
+    row("pages", "GET", "/containers/{id}", Rule::PageOf, ""),
+    row("pages", "POST", "/containers/{id}/act", Rule::PageOf, "act=stop"),
+    row("pages", "GET", "/containers/{id}/logs", Rule::PageOf, ""),
+    row("pages", "GET", "/containers/{id}/logs/download", Rule::PageOf, ""),
+    row("pages", "GET", "/containers/{id}/stats", Rule::PageOf, ""),
+    row("pages", "GET", "/containers/{id}/console", Rule::PageWrite, ""),
+    row("pages", "GET", "/containers/{id}/configuration", Rule::PageOf, ""),
+    row("pages", "POST", "/containers/{id}/configuration/reveal", Rule::PageWrite, ""),
+    row("pages", "GET", "/containers/{id}/remove", Rule::PageOf, ""),
+    row("pages", "POST", "/containers/{id}/remove", Rule::PageOf, "name=web"),
+    row("pages", "GET", "/images", Rule::Page, ""),
+    row("pages", "POST", "/images/remove", Rule::Page, "image=a"),
+    row("pages", "GET", "/volumes", Rule::Page, ""),
+    row("pages", "POST", "/volumes/new", Rule::Page, "name=other"),
+    row("pages", "POST", "/volumes/remove", Rule::Page, "name=data"),
+    row("pages", "GET", "/team", Rule::Page, ""),
+    row("pages", "POST", "/team/switch", Rule::Page, "team=blue"),
+    row("pages", "POST", "/team/members", Rule::Page, "user=stranger&role=viewer"),
+    row("pages", "POST", "/team/members/remove", Rule::Page, "user=viewer"),
+    row("pages", "POST", "/team/tokens", Rule::Page, "name=a"),
+    row("pages", "POST", "/team/tokens/revoke", Rule::Page, "id=1"),
+    row("pages", "GET", "/account", Rule::Page, ""),
+    row("pages", "POST", "/account/look", Rule::Page, "language=en&theme=dark"),
+    row("pages", "POST", "/account/password", Rule::Page, "old=a&new=b&again=b"),
+    row("pages", "POST", "/account/totp", Rule::Page, "password=a"),
+    row("pages", "POST", "/account/totp/confirm", Rule::Page, "code=1&sealed=1"),
+];
