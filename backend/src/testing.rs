@@ -92,7 +92,7 @@ impl Instance {
 }
 
 fn settings(root: &Path) -> Settings {
-    Settings { data_root: root.to_owned(), state_root: root.to_owned(), instance: "test".to_owned() }
+    Settings { data_root: root.to_owned(), state_root: root.to_owned(), instance: "test".to_owned(), storage: None }
 }
 
 async fn pool(root: &Path) -> sqlx::SqlitePool {

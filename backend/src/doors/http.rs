@@ -1,6 +1,7 @@
 //! The server on the `--http` address: pages, REST, websockets.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
@@ -28,6 +29,23 @@ const STOP_SECONDS: u64 = 5;
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// What is the same for everybody.
+pub(crate) struct Rendered {
+    document: Bytes,
+    reference: Bytes,
+    routes: Arc<api::KnownRoutes>,
+}
+
+impl Rendered {
+    /// Renders it.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let document = api::document();
+        let reference = api::render(&document).map_err(|error| anyhow::anyhow!("the reference page fails: {error}"))?;
+        let routes = Arc::new(api::KnownRoutes::new(&document));
+        Ok(Self { document: serde_json::to_vec(&document)?.into(), reference: reference.into(), routes })
+    }
+}
+
 /// What every worker shares.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -38,16 +56,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Renders what is the same for everybody.
-    pub(crate) fn new(app: Data<App>) -> anyhow::Result<Self> {
-        let document = api::document();
-        let reference = api::render(&document).map_err(|error| anyhow::anyhow!("the reference page fails: {error}"))?;
-        Ok(Self {
+    /// Puts it together.
+    pub(crate) fn new(app: Data<App>, rendered: &Rendered) -> Self {
+        Self {
             app,
-            routes: Data::new(api::KnownRoutes::new(&document)),
-            document: Data::new(api::DocumentText(Bytes::from(serde_json::to_vec(&document)?))),
-            reference: Data::new(api::ReferenceText(Bytes::from(reference))),
-        })
+            document: Data::new(api::DocumentText(rendered.document.clone())),
+            reference: Data::new(api::ReferenceText(rendered.reference.clone())),
+            routes: Data::from(rendered.routes.clone()),
+        }
     }
 }
 
@@ -89,7 +105,7 @@ pub(crate) fn site(
 /// # Errors
 /// When the reference page cannot be rendered or the listener not be used.
 pub fn server(app: Data<App>, listener: TcpListener) -> anyhow::Result<Server> {
-    let shared = Shared::new(app)?;
+    let shared = Shared::new(app, &Rendered::new()?);
     let server = HttpServer::new(move || site(shared.clone()))
         .workers(WORKERS)
         .max_connections(CONNECTIONS)

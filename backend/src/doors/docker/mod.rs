@@ -26,4 +26,4 @@ mod volumes;
 pub use listen::serve;
 pub use router::{ROUTES, Route, router};
 #[cfg(test)]
-pub(crate) use version::NEWEST;
+pub(crate) use {hijack::Takers, version::NEWEST};

@@ -1,6 +1,6 @@
 //! Asks a door as somebody.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -61,7 +61,8 @@ async fn ask_page(instance: &Instance, row: &Row, who: &str) -> u16 {
 }
 
 async fn send(instance: &Instance, request: TestRequest) -> u16 {
-    let shared = http::Shared::new(instance.app.clone()).unwrap();
+    static RENDERED: LazyLock<http::Rendered> = LazyLock::new(|| http::Rendered::new().unwrap());
+    let shared = http::Shared::new(instance.app.clone(), &RENDERED);
     let site = init_service(http::site(shared)).await;
     let request = request.peer_addr("192.0.2.1:1024".parse().unwrap()).to_request();
     match tokio::time::timeout(WAITS, actix_web::dev::Service::call(&site, request)).await {
@@ -85,6 +86,8 @@ async fn ask_docker(instance: &Instance, row: &Row, who: &str) -> u16 {
         .body(axum::body::Body::from(row.body))
         .unwrap();
     request.extensions_mut().insert(docker::NEWEST);
+    let (takers, _taken): (docker::Takers, _) = tokio::sync::mpsc::channel(1);
+    request.extensions_mut().insert(takers);
     request.extensions_mut().insert(instance.caller(who, Door::Docker).await);
     match tokio::time::timeout(WAITS, docker::router(app).call(request)).await {
         Ok(Ok(response)) => response.status().as_u16(),
