@@ -1,11 +1,19 @@
 //! Images.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
 
+use actix_web::web::Payload;
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpResponse, delete, get, post};
-use sampan_engine::images::{HistoryLine, Image, PruneFilter, Removed};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use sampan_engine::images::{HistoryLine, Image, Loaded, PruneFilter, Removed};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::io::StreamReader;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -15,9 +23,14 @@ use crate::app::App;
 use crate::policy::Images;
 use crate::service::images;
 
+/// A client that sends nothing of its archive for so long is let go.
+const STALLED: Duration = Duration::from_secs(60);
+/// Pieces of an archive on their way.
+const PIECES: usize = 8;
+
 /// Their routes. A reference has slashes, so it stands in the query where it names an image.
 pub fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(prune).service(inspect).service(history).service(tag).service(remove);
+    config.service(list).service(load).service(prune).service(inspect).service(history).service(tag).service(remove);
 }
 
 /// An image in a list.
@@ -142,6 +155,51 @@ impl RemovedView {
 pub async fn list(app: Data<App>, known: Known) -> Answer<Json<Page<ImageSummary>>> {
     let target = app.policy().team(&known.0, Images)?;
     Ok(Json(Page::whole(images::list(&app, &target).await?.iter().map(ImageSummary::from).collect())))
+}
+
+/// An image that an archive brought.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LoadedView {
+    /// Digest of its configuration
+    id: String,
+    /// Names that it got
+    references: Vec<String>,
+}
+
+impl From<&Loaded> for LoadedView {
+    fn from(loaded: &Loaded) -> Self {
+        let references = loaded.tags.iter().map(|tagged| tagged.reference.to_string()).collect();
+        Self { id: loaded.id.to_string(), references }
+    }
+}
+
+/// Takes in an archive of `docker save` or an OCI layout: all of its images, or none
+#[utoipa::path(tag = "images", request_body(content = Vec<u8>, content_type = "application/x-tar", description = "The archive, plain or compressed"),
+    responses((status = 201, description = "The images", body = [LoadedView]), Problems))]
+#[post("/images")]
+pub async fn load(app: Data<App>, known: Known, body: Payload) -> Answer<HttpResponse> {
+    let target = app.policy().team(&known.0, Images)?;
+    let (pieces, arriving) = mpsc::channel(PIECES);
+    let archive = StreamReader::new(ReceiverStream::new(arriving));
+    let loading = images::load(&app, target, archive, |_| ());
+    let ((), loaded) = tokio::join!(pass(body, pieces), loading);
+    let loaded: Vec<_> = loaded?.iter().map(LoadedView::from).collect();
+    Ok(HttpResponse::Created().json(loaded))
+}
+
+/// Passes a body on, piece by piece, until it ends or nobody wants more. The body belongs to its connection's thread.
+async fn pass(mut body: Payload, pieces: mpsc::Sender<io::Result<Bytes>>) {
+    loop {
+        let piece = match tokio::time::timeout(STALLED, body.next()).await {
+            Ok(None) => return,
+            Ok(Some(piece)) => piece.map_err(io::Error::other),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the archive stopped coming")),
+        };
+        let failed = piece.is_err();
+        if pieces.send(piece).await.is_err() || failed {
+            return;
+        }
+    }
 }
 
 /// Removes images that no container uses

@@ -8,6 +8,7 @@ mod document;
 mod execs;
 mod gate;
 mod images;
+mod networks;
 mod page;
 mod people;
 mod problem;

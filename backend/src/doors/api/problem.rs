@@ -47,6 +47,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid", "the request is wrong", detail)
     }
 
+    /// There is no such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "there is no such thing", detail)
+    }
+
     /// Nobody known calls.
     pub fn unauthorized() -> Self {
         let detail = "send an API token as `Authorization: Bearer …`, or log in";

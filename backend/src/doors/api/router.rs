@@ -6,7 +6,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, ResponseError, dev::ResourceDef};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Problem, containers, execs, images, people, system, volumes};
+use super::{Problem, containers, execs, images, networks, people, system, volumes};
 
 /// Most bytes of a JSON body.
 const JSON_BYTES: usize = 1 << 20;
@@ -16,6 +16,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
     containers::configure(config);
     execs::configure(config);
     images::configure(config);
+    networks::configure(config);
     volumes::configure(config);
     system::configure(config);
     people::configure(config);

@@ -224,7 +224,12 @@ mod tests {
 
     #[test]
     fn causes_are_told_once() {
-        let error = of(ContainerError::Process { process: "spawner", source: std::io::Error::other("gone") });
-        assert_eq!(error, DockerError::internal("spawner does not answer: gone"));
+        let error: ContainerError = sampan_engine::processes::ProcessError::Unreachable {
+            process: "spawner",
+            socket: "/run/x".into(),
+            source: std::io::Error::other("gone"),
+        }
+        .into();
+        assert_eq!(of(error), DockerError::internal("spawner does not answer on /run/x: gone"));
     }
 }

@@ -113,6 +113,7 @@ fn path(row: &Row) -> String {
     };
     let name = match noun {
         "images" => IMAGE,
+        "networks" => "bridge",
         "users" => "developer",
         "assets" => "none.css",
         _ => VOLUME,

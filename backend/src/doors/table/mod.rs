@@ -50,7 +50,7 @@ async fn check(door: &str) {
     for row in ROWS.iter().filter(|row| row.door == door) {
         let mut instance = crate::testing::Instance::new().await;
         for (who, expected) in CALLERS.into_iter().zip(row.answers()) {
-            if row.method == "DELETE" {
+            if row.method == "DELETE" || row.path.ends_with("/remove") {
                 // What one caller removed is there again for the next one.
                 instance = crate::testing::Instance::new().await;
             }
