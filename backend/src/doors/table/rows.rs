@@ -249,7 +249,7 @@ pub const ROWS: &[Row] = &[
     row("pages", "GET", "/containers/new", Rule::Page, ""),
     row("pages", "POST", "/containers/new", Rule::PageMake, "image=busybox"),
     row("pages", "GET", "/containers/{id}", Rule::PageOf, ""),
-    row("pages", "POST", "/containers/{id}/act", Rule::PageOf, "action=stop"),
+    row("pages", "POST", "/containers/{id}/act", Rule::PageWrite, "action=stop"),
     row("pages", "GET", "/containers/{id}/logs", Rule::PageOf, ""),
     row("pages", "GET", "/containers/{id}/logs/download", Rule::PageOf, ""),
     row("pages", "GET", "/containers/{id}/stats", Rule::PageOf, ""),
