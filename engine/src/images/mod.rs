@@ -14,6 +14,8 @@ mod plan;
 mod prune;
 mod remove;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub use config::{CONFIG_BYTES, HealthCheck, HistoryEntry, ImageConfiguration, ProcessConfiguration, RootFs};

@@ -21,9 +21,9 @@ const DEPTH_MAX: usize = 4;
 /// Manifests looked at.
 const MANIFESTS_MAX: usize = 1_000;
 
-const INDEXES: [&str; 2] =
+pub(super) const INDEXES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
-const MANIFESTS: [&str; 2] =
+pub(super) const MANIFESTS: [&str; 2] =
     ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
 const CONFIGURATIONS: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];

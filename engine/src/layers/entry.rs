@@ -107,8 +107,9 @@ pub fn body(
     let device = || device(entry, path);
     Ok(Some(match entry.entry_type {
         EntryType::Regular | EntryType::Continuous | EntryType::GnuSparse => {
-            let block = u32::try_from(data / BLOCK).unwrap_or(u32::MAX);
-            Body::File { size: sparse.unwrap_or(entry.size), data: Data::Run { device: 1, block } }
+            let size = sparse.unwrap_or(entry.size);
+            let block = if size == 0 { 0 } else { u32::try_from(data / BLOCK).unwrap_or(u32::MAX) };
+            Body::File { size, data: Data::Run { device: 1, block } }
         }
         EntryType::Symlink => Body::Symlink(symlink_target(entry, path)?),
         EntryType::Char => match device()? {

@@ -26,6 +26,8 @@ mod store;
 mod tar_in;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use chain::chain_id;
 pub use error::LayerError;
