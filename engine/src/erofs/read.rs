@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::format::*;
-use super::tree::{Body, Data, Device, Folder, Meta, Node, NodeId, ROOT, Tree};
+use super::tree::{Attributes, Body, Data, Device, Folder, Meta, Node, NodeId, ROOT, Tree};
 use super::{DeviceSlot, ReadError};
 
 struct Reader<'a> {
@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    fn attributes(&self, at: usize) -> Result<Vec<(Box<[u8]>, Box<[u8]>)>, ReadError> {
+    fn attributes(&self, at: usize) -> Result<Attributes, ReadError> {
         let end = at + self.head(at)?;
         let mut at = at + INODE_BYTES + ATTRIBUTES_HEADER;
         let mut found = Vec::new();

@@ -25,6 +25,9 @@ pub struct Node {
     pub body: Body,
 }
 
+/// Extended attributes: names and values.
+pub type Attributes = Vec<(Box<[u8]>, Box<[u8]>)>;
+
 /// What all kinds of nodes have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
@@ -39,7 +42,7 @@ pub struct Meta {
     /// Nanoseconds after them.
     pub nanoseconds: u32,
     /// Extended attributes that passed the checks, by whole name, sorted.
-    pub attributes: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub attributes: Attributes,
 }
 
 /// Kinds of nodes.

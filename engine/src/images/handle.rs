@@ -67,7 +67,12 @@ impl Images {
     pub fn open(data_root: &Path, pool: SqlitePool, backend: StorageBackend) -> Result<Self, ImageError> {
         let content = ContentStore::open(data_root)?;
         let layers = LayerStore::open(data_root).map_err(|source| ImageError::Root { source })?;
-        Ok(Self { shared: Arc::new(Shared { pool, content, layers, leases: Leases::new(), backend }) })
+        let images = Self { shared: Arc::new(Shared { pool, content, layers, leases: Leases::new(), backend }) };
+        // A load that was killed between its renames and its rows left layers that no image has.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            images.sweep_later();
+        }
+        Ok(images)
     }
 
     /// How containers get their root.

@@ -2,6 +2,7 @@
 
 use super::LayerError;
 use super::error::shown;
+use crate::erofs::tree::Attributes;
 
 /// Most bytes of all attributes of one file, so that they fit beside its inode.
 const ATTRIBUTES_BYTES: usize = 64 << 10;
@@ -29,7 +30,7 @@ pub fn keep<'a>(
     path: &[u8],
     on: On,
     attributes: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> Result<Vec<(Box<[u8]>, Box<[u8]>)>, LayerError> {
+) -> Result<Attributes, LayerError> {
     let mut kept = std::collections::BTreeMap::new();
     for (name, value) in attributes.filter(|(name, _)| allowed(name, on)) {
         kept.insert(Box::<[u8]>::from(name), Box::<[u8]>::from(value));

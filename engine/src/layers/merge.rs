@@ -106,14 +106,14 @@ impl Merge {
 
 fn renumbered(node: &Node, devices: &[u16]) -> Result<Node, LayerError> {
     let mut node = node.clone();
-    if let Body::File { size: 1.., data: Data::Run { device, .. } | Data::Chunks { device, .. } } = &mut node.body {
-        if *device > 0 {
-            let number = devices.get(usize::from(*device) - 1).copied();
-            *device = number.ok_or(LayerError::Index {
-                path: Default::default(),
-                reason: "a device that its layer does not have",
-            })?;
-        }
+    if let Body::File { size: 1.., data: Data::Run { device, .. } | Data::Chunks { device, .. } } = &mut node.body
+        && *device > 0
+    {
+        let number = devices.get(usize::from(*device) - 1).copied();
+        *device = number.ok_or_else(|| LayerError::Index {
+            path: Default::default(),
+            reason: "a device that its layer does not have",
+        })?;
     }
     Ok(node)
 }
