@@ -1,6 +1,7 @@
 //! Making a container.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -202,7 +203,11 @@ impl Shared {
         made: &mut Made,
     ) -> Result<(), ContainerError> {
         let folder = self.container_folder(id);
-        std::fs::create_dir(&folder).map_err(|source| ContainerError::File { path: folder.clone(), source })?;
+        // Spawner passes it by a mount with the team's ids, where our own user is nobody: as everybody may pass.
+        std::fs::DirBuilder::new()
+            .mode(0o711)
+            .create(&folder)
+            .map_err(|source| ContainerError::File { path: folder.clone(), source })?;
         made.folder = true;
         write(&folder.join(CONFIG_FILE), &json(spec)?)?;
         write(&folder.join(SANDBOX_FILE), &json(sandbox)?)

@@ -48,8 +48,13 @@ pub fn claim(data_root: &Path, state_root: &Path) -> Result<Claimed, HostError> 
     for name in ["monitor", "net"] {
         own(&folder(&state_root.join(name))?, uid, gid, 0o700)?;
     }
-    for name in ["containers", "volumes", "layers", "content"] {
+    for name in ["layers", "content"] {
         own(&folder(&data_root.join(name))?, uid, gid, 0o700)?;
+    }
+    // Seen through a mount with a team's ids, our own user is nobody's, and root has no say over what is nobody's: it
+    // passes as everybody may. The data root above them stays closed.
+    for name in ["containers", "volumes"] {
+        own(&folder(&data_root.join(name))?, uid, gid, 0o711)?;
     }
     Ok(Claimed { instance, uid, gid, ids, data_root, state_root })
 }
