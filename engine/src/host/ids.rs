@@ -100,8 +100,7 @@ fn ended(text: &str) -> String {
 fn replace(path: &Path, text: &str) -> Result<(), HostError> {
     let temporary = path.with_extension("sampan-new");
     let write = || -> io::Result<()> {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)
@@ -127,11 +126,15 @@ fn entry(text: &str, name: &str) -> Option<u32> {
 fn free(taken: &[(u32, u32)]) -> Option<u32> {
     let apart = |block: u32| {
         taken.iter().all(|(first, count)| {
-            u64::from(*first) + u64::from(*count) <= u64::from(block) || u64::from(*first) >= u64::from(block) + u64::from(COUNT)
+            u64::from(*first) + u64::from(*count) <= u64::from(block)
+                || u64::from(*first) >= u64::from(block) + u64::from(COUNT)
         })
     };
     // The last id, 4,294,967,295, means "no id" (setresuid(2)).
-    (0..).map_while(|step: u32| FIRST.checked_add(step.checked_mul(COUNT)?)).take_while(|block| block.checked_add(COUNT).is_some()).find(|block| apart(*block))
+    (0..)
+        .map_while(|step: u32| FIRST.checked_add(step.checked_mul(COUNT)?))
+        .take_while(|block| block.checked_add(COUNT).is_some())
+        .find(|block| apart(*block))
 }
 
 #[cfg(test)]

@@ -40,9 +40,8 @@ pub(super) fn existing(data_root: &Path) -> Option<String> {
 fn random() -> Result<String, HostError> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = [0_u8; LENGTH];
-    rand::rngs::OsRng.try_fill_bytes(&mut bytes).map_err(|error| HostError::Process {
-        what: "read random bytes",
-        source: io::Error::other(error),
-    })?;
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| HostError::Process { what: "read random bytes", source: io::Error::other(error) })?;
     Ok(bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
 }

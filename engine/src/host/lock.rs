@@ -29,8 +29,11 @@ impl HostLock {
                 .open(PATH)
                 .map_err(HostError::io("make", PATH))?,
         };
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| HostError::Io { what: "lock", path: PATH.into(), source: error.into() })?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|error| HostError::Io {
+            what: "lock",
+            path: PATH.into(),
+            source: error.into(),
+        })?;
         Ok(Self { _file: file })
     }
 }

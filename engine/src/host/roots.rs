@@ -48,9 +48,12 @@ pub fn claim(data_root: &Path, state_root: &Path) -> Result<Claimed, HostError> 
     for name in ["monitor", "net"] {
         own(&folder(&state_root.join(name))?, uid, gid, 0o700)?;
     }
-    for name in ["containers", "volumes", "layers", "content"] {
+    for name in ["volumes", "layers", "content"] {
         own(&folder(&data_root.join(name))?, uid, gid, 0o700)?;
     }
+    // Passed through an idmapped mount, in which the server's user has no id and so not even root may override a mode.
+    // The data root above it keeps everybody else out.
+    own(&folder(&data_root.join("containers"))?, uid, gid, 0o711)?;
     Ok(Claimed { instance, uid, gid, ids, data_root, state_root })
 }
 

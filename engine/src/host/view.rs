@@ -27,8 +27,11 @@ pub fn enter_private_view(uid: u32, gid: u32, roots: &[&Path]) -> Result<(), Hos
     for root in roots {
         let Some(closed) = topmost_closed(root, uid, gid)? else { continue };
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-        let tree = rustix::mount::open_tree(CWD, *root, flags)
-            .map_err(|error| HostError::Io { what: "clone the mount of", path: root.to_path_buf(), source: error.into() })?;
+        let tree = rustix::mount::open_tree(CWD, *root, flags).map_err(|error| HostError::Io {
+            what: "clone the mount of",
+            path: root.to_path_buf(),
+            source: error.into(),
+        })?;
         covered.push((closed, root, tree));
     }
     let mut done: Vec<&Path> = Vec::new();
@@ -48,8 +51,11 @@ pub fn enter_private_view(uid: u32, gid: u32, roots: &[&Path]) -> Result<(), Hos
 
 fn cover(folder: &Path) -> Result<(), HostError> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount("sampan", folder, "tmpfs", flags, c"mode=0755,size=64k")
-        .map_err(|error| HostError::Io { what: "cover", path: folder.to_path_buf(), source: error.into() })
+    rustix::mount::mount("sampan", folder, "tmpfs", flags, c"mode=0755,size=64k").map_err(|error| HostError::Io {
+        what: "cover",
+        path: folder.to_path_buf(),
+        source: error.into(),
+    })
 }
 
 /// The first folder on the way to `root`, from the top, that the user cannot pass.
