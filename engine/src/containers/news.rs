@@ -71,6 +71,10 @@ impl Shared {
             let actions = apply(seen, container, entry);
             ended = matches!(&entry.what, Happening::Ended { .. } | Happening::RestartFailed { .. })
                 && container.state == State::Exited;
+            if ended {
+                // Before anybody sees the end: a start that follows at once must let go of the old run first.
+                slot.needs_release.store(true, Ordering::Release);
+            }
             told = actions;
         });
         if let Happening::OutputLost = entry.what {
@@ -84,7 +88,6 @@ impl Shared {
             self.tell(&container, entry.at_ns, action, more);
         }
         if ended {
-            slot.needs_release.store(true, Ordering::Release);
             self.finish_later(slot.clone());
         }
     }

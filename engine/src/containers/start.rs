@@ -26,7 +26,13 @@ impl Containers {
         let shared = self.shared.clone();
         Shared::whole(async move {
             let _verb = slot.verb.lock().await;
-            shared.start_locked(&slot).await
+            let started = shared.start_locked(&slot).await;
+            let failed = matches!(&started, Err(error) if error.kind() != Kind::NotModified);
+            // One made to be removed at its end is not kept for its failure either.
+            if failed && slot.now().config.auto_remove && !slot.now().state.is_alive() {
+                shared.remove_locked(&slot, true).await?;
+            }
+            started
         })
         .await
     }
@@ -57,7 +63,10 @@ impl Shared {
                     Kind::CommandNotRunnable => 126,
                     _ => NOT_STARTED,
                 };
-                let failed = slot.change(|container| {
+                // Counted as an end: who attached or waits before the start must not wait for ever.
+                let failed = slot.change_seen(|seen, container| {
+                    seen.exits += 1;
+                    seen.code = Some(code);
                     container.run.error = error.to_string();
                     container.run.exit_code = Some(code);
                     container.run.ports.clear();

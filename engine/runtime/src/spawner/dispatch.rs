@@ -191,6 +191,16 @@ impl Spawner {
         folders::remove_layer(folder.as_fd())
     }
 
+    /// What an earlier run of a container has left, before a new one is born into a cgroup of the same name: swept
+    /// later, it would take the new run along.
+    pub(super) fn sweep_own(&mut self, id: &str) {
+        let (own, others) =
+            std::mem::take(&mut self.garbage).into_iter().partition(|cgroup| cgroup.path().ends_with(id));
+        self.garbage = own;
+        self.sweep();
+        self.garbage = others;
+    }
+
     /// What could be torn down later: empty cgroups, images nobody uses.
     pub(super) fn sweep(&mut self) {
         for cgroup in std::mem::take(&mut self.garbage) {

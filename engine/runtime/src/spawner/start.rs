@@ -73,6 +73,7 @@ impl Spawner {
     }
 
     fn start_checked(&mut self, plan: &Plan, sandbox: &Sandbox, folder: &OwnedFd) -> Result<Started, Refusal> {
+        self.sweep_own(&sandbox.id);
         let joined = self.joined(plan, sandbox)?;
         if joined.network.is_none() && joined.user.is_none() {
             self.ensure_kept(plan, sandbox)?;
