@@ -65,8 +65,7 @@ fn become_identity(identity: Identity) -> io::Result<()> {
     // The program may lie in a folder that only root can enter. What is not ambient is gone after the exec
     // (capabilities(7), "Transformation of capabilities during execve()").
     let until_exec = identity.capabilities | CapabilitySet::DAC_READ_SEARCH;
-    let sets =
-        CapabilitySets { effective: until_exec, permitted: until_exec, inheritable: identity.capabilities };
+    let sets = CapabilitySets { effective: until_exec, permitted: until_exec, inheritable: identity.capabilities };
     rustix::thread::set_capabilities(None, sets)?;
     for capability in identity.capabilities.iter() {
         rustix::thread::configure_capability_in_ambient_set(capability, true)?;
