@@ -343,3 +343,40 @@ fn a_layer_is_unpacked_whole_or_not_at_all() {
     harness.ask(&Request::RemoveLayer { target: "layers/new".into() }).expect("removed");
     assert!(!new.exists());
 }
+
+/// A root mounted `nodev` is no wall for CAP_SYS_ADMIN in a user namespace; the filter of devices is.
+#[test]
+fn a_device_node_of_the_image_cannot_be_opened_even_after_a_remount() {
+    let harness = Harness::start("");
+    let partitions = std::fs::read_to_string("/proc/partitions").expect("partitions");
+    let disk: Vec<u32> = partitions
+        .lines()
+        .nth(2)
+        .expect("a disk")
+        .split_whitespace()
+        .take(2)
+        .map(|word| word.parse().expect("number"))
+        .collect();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        harness.data().join("layers/image/srv/disk"),
+        rustix::fs::FileType::BlockDevice,
+        rustix::fs::Mode::from_raw_mode(0o666),
+        rustix::fs::makedev(disk[0], disk[1]),
+    )
+    .expect("node");
+    let script = "mount -o remount,bind,dev / && echo remounted; chmod 666 /srv/disk; exec 3</srv/disk && echo opened";
+    let mut value = spec_value(&["sh", "-c", script]);
+    for set in ["bounding", "effective", "permitted"] {
+        value["process"]["capabilities"][set] = serde_json::json!(["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"]);
+    }
+
+    let (_, output) = harness.script_in(&harness.sandbox(), &serde_json::from_value(value.clone()).expect("spec"));
+    value["linux"]["resources"] = serde_json::json!({"devices": [{"allow": true, "access": "rwm"}]});
+    let refusal =
+        harness.run(&harness.sandbox(), &serde_json::from_value(value).expect("spec")).map(|_| ()).unwrap_err();
+
+    assert!(output.contains("remounted") && output.contains("Operation not permitted"), "{output}");
+    assert!(!output.contains("opened"), "{output}");
+    assert_eq!(refusal.kind, RefusalKind::Invalid);
+}

@@ -138,7 +138,10 @@ fn open_terminal(root: BorrowedFd<'_>, program: &Program) -> Result<Option<termi
     terminal::open(root, size).map(Some)
 }
 
-fn receive_orders(connection: &Connection) -> Result<Option<(Box<Orders>, VecDeque<OwnedFd>)>, Refusal> {
+/// Orders with all their descriptors.
+type Received = (Box<Orders>, VecDeque<OwnedFd>);
+
+fn receive_orders(connection: &Connection) -> Result<Option<Received>, Refusal> {
     let Some((Say::Orders(orders), descriptors)) = hear(connection)? else { return Ok(None) };
     let mut descriptors: VecDeque<OwnedFd> = descriptors.into();
     while descriptors.len() < orders.descriptors {

@@ -5,6 +5,7 @@
 //! at any time, and what it knew is found again from keeper when it is asked for.
 
 mod arguments;
+mod device_rules;
 mod dispatch;
 mod exec;
 mod features;

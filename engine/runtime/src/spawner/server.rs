@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Gid, Mode, OFlags, Uid, chown};
+use rustix::fs::{Gid, Mode, OFlags, Uid, chmod, chown};
 use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 
 use super::arguments::Arguments;
@@ -64,6 +64,8 @@ pub fn run(arguments: Arguments) -> Result<(), Refusal> {
     let listener = Listener::bind(&socket).doing(|| "listen on spawner.sock".to_owned())?;
     let owner = spawner.arguments.uid;
     chown(&socket, Some(Uid::from_raw(owner)), Some(Gid::from_raw(0))).doing(|| "give away spawner.sock".to_owned())?;
+    // The peer's user is checked as well; this keeps strangers from taking connections up at all.
+    chmod(&socket, Mode::from_raw_mode(0o600)).doing(|| "close spawner.sock to others".to_owned())?;
     spawner.serve(&listener)
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use super::device_rules;
 use super::files::{self, Files};
 use super::network;
 use super::running::{Kept, Running, namespace};
@@ -366,7 +367,7 @@ impl Spawner {
 }
 
 fn plan(spec: &oci_spec::runtime::Spec, sandbox: &Sandbox) -> Result<Plan, Refusal> {
-    let plan = Plan::new(spec, Some(sandbox))?;
+    let mut plan = Plan::new(spec, Some(sandbox))?;
     let joined = &plan.joined;
     let by_path = [&joined.network, &joined.pid, &joined.ipc, &joined.uts, &joined.cgroup]
         .into_iter()
@@ -374,6 +375,10 @@ fn plan(spec: &oci_spec::runtime::Spec, sandbox: &Sandbox) -> Result<Plan, Refus
     if by_path || matches!(joined.uts, Whose::Container(_)) || matches!(joined.cgroup, Whose::Container(_)) {
         return Err(refusal(RefusalKind::Invalid, "a namespace is named that a container cannot join"));
     }
+    if sandbox.user_namespace {
+        device_rules::check(&mut plan.resources)?;
+    }
+    let joined = &plan.joined;
     let hosts = [&joined.pid, &joined.network].into_iter().any(|whose| *whose == Whose::Host);
     if hosts && sandbox.user_namespace {
         let message = "the host's pid or network namespace needs user_namespace off";

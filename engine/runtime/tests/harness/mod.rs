@@ -22,8 +22,10 @@ use sampan_runtime::wire::{Refusal, RefusalKind, VERSION, keeper, monitor};
 use serde_json::json;
 
 /// Programs of the host that the small image holds, with their libraries.
-const PROGRAMS: [&str; 14] =
-    ["sh", "cat", "sleep", "id", "ls", "stat", "touch", "mkdir", "mknod", "chown", "chmod", "ln", "rm", "readlink"];
+const PROGRAMS: [&str; 15] = [
+    "sh", "cat", "sleep", "id", "ls", "stat", "touch", "mkdir", "mknod", "chown", "chmod", "ln", "rm", "readlink",
+    "mount",
+];
 
 /// A running spawner and its surroundings; all of it goes with `Drop`.
 pub struct Harness {
