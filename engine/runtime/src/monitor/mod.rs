@@ -11,6 +11,7 @@ mod arguments;
 mod container;
 mod end;
 mod epoll;
+mod filter;
 mod keeper;
 mod policy;
 mod restore;

@@ -11,7 +11,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::container::{Container, Phase};
 use super::epoll::{Epoll, Token, Watch};
 use super::keeper::KeeperLink;
-use super::setup::{MonitorError, Opened, set_up};
+use super::setup::{MonitorError, Opened, lock_in, set_up};
 use super::spawner::SpawnerLink;
 use super::{Arguments, restore};
 use crate::cgroups::Layout;
@@ -73,6 +73,7 @@ pub fn run(arguments: Arguments) -> Result<(), MonitorError> {
     epoll.add(&signals, Token::Signals, Watch::Level).map_err(failed("signals"))?;
     epoll.add(&opened.listener, Token::Listener, Watch::Level).map_err(failed("listener"))?;
     let Opened { listener, keeper, cgroups } = opened;
+    lock_in()?;
     let (found, missed) = restore::ask(&keeper, &arguments.team).map_err(|source| MonitorError::Keeper { source })?;
     let keeper =
         KeeperLink::new(arguments.team.clone(), keeper, &epoll).map_err(|source| MonitorError::Keeper { source })?;

@@ -51,6 +51,14 @@ pub enum MonitorError {
     },
 }
 
+/// For the rest of its life only the calls of the loop are possible.
+pub(super) fn lock_in() -> Result<(), MonitorError> {
+    let failed = |what: String| MonitorError::Process { what: "system call filter", source: io::Error::other(what) };
+    let rules = super::filter::rules().map_err(|error| failed(error.to_string()))?;
+    let program = crate::seccomp::compile(&rules).map_err(|error| failed(error.to_string()))?;
+    program.install().map_err(|error| failed(error.to_string()))
+}
+
 /// What was opened while it still could be.
 #[derive(Debug)]
 pub(super) struct Opened {

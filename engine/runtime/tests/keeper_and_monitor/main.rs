@@ -303,4 +303,50 @@ fn a_monitor_has_no_right_beyond_its_user() {
         assert_eq!(field(set), "0000000000000000", "{set}");
     }
     assert_eq!(field("NoNewPrivs:"), "1");
+    assert_eq!(field("Seccomp:"), "2");
+}
+
+/// Not a test of a promise but a measurement: `cargo test -p sampan-runtime --test keeper_and_monitor -- --ignored
+/// --nocapture log_write` prints MB/s beside the bare pipe, in turns.
+#[test]
+#[ignore = "a measurement"]
+fn log_write_beside_a_bare_pipe() {
+    const BYTES: usize = 512 << 20;
+    let house = House::new();
+    let place = tempfile::tempdir().expect("a folder");
+    let file = place.path().join("lines");
+    let line = [&[b'x'; 99][..], b"\n"].concat();
+    std::fs::write(&file, line.repeat(BYTES / 100)).expect("a file");
+    let speed = |since: std::time::Instant| (BYTES >> 20) as f64 / since.elapsed().as_secs_f64();
+    for turn in 0..4 {
+        let since = std::time::Instant::now();
+        let other = place.path().join("other");
+        let line = format!("cat {} | cat >{}", file.display(), other.display());
+        std::process::Command::new("sh").args(["-c", &line]).status().expect("a shell");
+        let bare = speed(since);
+        std::fs::remove_file(other).expect("gone");
+        let since = std::time::Instant::now();
+        let id = format!("c{turn}");
+        house.run(&id, &format!("exec cat {}", file.display()));
+        house.journal_until(&id, ended);
+        let logged = speed(since);
+        let mut reader = sampan_runtime::log::Reader::open(&house.folder(&id)).expect("a log");
+        let end = reader.committed().expect("a head");
+        let since = std::time::Instant::now();
+        let mut position = sampan_runtime::log::Position::default();
+        let mut read = 0;
+        while position.at < end {
+            let step = reader.step(&mut position, end, 1 << 20).expect("a step");
+            read += step.frames().map(|frame| frame.data.len()).sum::<usize>();
+        }
+        let read_speed = speed(since);
+        let since = std::time::Instant::now();
+        reader.tail(10, sampan_runtime::log::Streams::BOTH, end).expect("a tail");
+        let tail = since.elapsed();
+        println!(
+            "bare {bare:.0} MB/s, log {logged:.0} MB/s, ratio {:.2}; read {read} bytes at {read_speed:.0} MB/s (debug build); tail 10: {tail:?}",
+            logged / bare
+        );
+        std::fs::remove_dir_all(house.folder(&id)).expect("gone");
+    }
 }
