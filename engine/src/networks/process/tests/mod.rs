@@ -231,6 +231,8 @@ impl Host {
     fn bare(instance: &str) -> Self {
         let (namespace, outside) = (Namespace::new(), Namespace::new());
         let folder = folder();
+        // A new namespace takes this over from the machine that the tests run on.
+        namespace.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").expect("a parameter"));
         outside.route(|batch| link::bring_up(batch, "lo"));
         namespace.route(|batch| {
             link::bring_up(batch, "lo");
