@@ -70,7 +70,11 @@ fn cgroups() -> Finding {
     Finding {
         fine: absent.is_empty() && mounts.contains(" - cgroup"),
         needed: true,
-        what: if absent.is_empty() { format!("cgroup {world}") } else { format!("cgroup {world} without {}", absent.join(", ")) },
+        what: if absent.is_empty() {
+            format!("cgroup {world}")
+        } else {
+            format!("cgroup {world} without {}", absent.join(", "))
+        },
         fix: "add cgroup_enable=memory to the kernel's command line, then reboot",
     }
 }
@@ -78,7 +82,8 @@ fn cgroups() -> Finding {
 fn known_file_system(name: &str) -> bool {
     let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
     let module = Path::new("/lib/modules").join(rustix::system::uname().release().to_string_lossy().as_ref());
-    let listed = |file: &str| fs::read_to_string(module.join(file)).is_ok_and(|text| text.contains(&format!("/{name}.ko")));
+    let listed =
+        |file: &str| fs::read_to_string(module.join(file)).is_ok_and(|text| text.contains(&format!("/{name}.ko")));
     known.split_whitespace().any(|word| word == name) || listed("modules.dep") || listed("modules.builtin")
 }
 
@@ -96,7 +101,8 @@ fn overlay() -> Finding {
 }
 
 fn user_namespaces() -> Finding {
-    let most = fs::read_to_string("/proc/sys/user/max_user_namespaces").ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let most =
+        fs::read_to_string("/proc/sys/user/max_user_namespaces").ok().and_then(|text| text.trim().parse::<u64>().ok());
     Finding {
         fine: most.is_some_and(|most| most > 0),
         needed: true,
@@ -112,7 +118,8 @@ fn nftables() -> Finding {
 
 fn forwarding() -> Finding {
     let on = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1");
-    let what = if on { "IP forwarding is on" } else { "IP forwarding is off; Sampan switches it on with its first bridge" };
+    let what =
+        if on { "IP forwarding is on" } else { "IP forwarding is off; Sampan switches it on with its first bridge" };
     Finding { fine: true, needed: false, what: what.into(), fix: "" }
 }
 

@@ -31,8 +31,7 @@ pub struct Prepared {
 pub fn prepare(config: Config) -> Result<Prepared, HostError> {
     host::require_root("sampan serve")?;
     let claimed = host::claim(&config.data_root, &config.state_root)?;
-    let config =
-        Config { data_root: claimed.data_root.clone(), state_root: claimed.state_root.clone(), ..config };
+    let config = Config { data_root: claimed.data_root.clone(), state_root: claimed.state_root.clone(), ..config };
     let keeper = Keeper::find_or_start(&claimed, &helpers(&config)?)?;
     let http = TcpListener::from(listener(&keeper, &format!("listener/http/{}", config.http), || bind_http(&config))?);
     let name = format!("listener/docker{}", config.docker_sock.display());

@@ -68,7 +68,9 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     tracing::info!("the server ends");
     stop.cancel();
     docker.await.context("end the docker door")?;
-    tokio::task::spawn_blocking(move || pages.join()).await?.map_err(|_| anyhow::anyhow!("the http door panicked"))??;
+    tokio::task::spawn_blocking(move || pages.join())
+        .await?
+        .map_err(|_| anyhow::anyhow!("the http door panicked"))??;
     engine.close().await.context("end the engine")?;
     drop(app);
     audit.await.context("write the audit trail")?;
