@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -31,12 +32,18 @@ use crate::auth::{Caller, socket};
 /// How long a client may take to send the head of a request, and a connection may lie idle; as dockerd.
 const HEAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// Answers at the socket until `stop`; then lets go of connections that are between two requests.
+/// How long requests under way may go on after `stop`. Streams without an end (waits, events, logs) are cut off then.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Answers at the socket until `stop`; returns when no connection is left, so that nothing holds the app any more.
 pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToken) {
     let routes = router(app.clone());
+    let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
+            // Lets go of those that have ended.
+            Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -47,7 +54,11 @@ pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToke
                 }
             },
         };
-        tokio::spawn(connection(app.clone(), routes.clone(), stream, stop.clone()));
+        connections.spawn(connection(app.clone(), routes.clone(), stream, stop.clone()));
+    }
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        connections.shutdown().await;
     }
 }
 
