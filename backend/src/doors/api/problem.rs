@@ -182,7 +182,6 @@ impl From<TooMany> for Problem {
 
 /// The errors that every route can answer with.
 #[derive(utoipa::IntoResponses)]
-#[expect(dead_code, reason = "only the descriptions are used, by the OpenAPI document")]
 pub enum Problems {
     /// The request is wrong: a value, a field that does not exist, malformed JSON
     #[response(status = 400, content_type = "application/problem+json")]

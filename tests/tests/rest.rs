@@ -1,0 +1,166 @@
+//! REST and websockets as a script uses them: accounts by `sampan admin`, then tokens over HTTP against a real server.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use sampan_tests::images;
+use sampan_tests::server::{Server, program};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// Runs `sampan admin` on the server's data root; gives the last line it says.
+fn admin(server: &Server, arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new(program())
+        .arg("admin")
+        .args(arguments)
+        .arg("--data-root")
+        .arg(server.data_root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap().lines().last().unwrap_or_default().to_owned()
+}
+
+/// A user with a role in a team, and their token.
+fn token(server: &Server, user: &str, team: &str, role: &str) -> String {
+    admin(server, &["create-user", user, "--password-stdin"], "correct horse");
+    if team != "default" {
+        admin(server, &["create-team", team], "");
+    }
+    admin(server, &["add-member", team, user, role], "");
+    admin(server, &["create-token", user, "--team", team], "")
+}
+
+/// One request on a connection of its own: the status, and the body as JSON (else as text).
+fn ask(server: &Server, method: &str, path: &str, token: &str, body: &[u8]) -> (u16, Value) {
+    let mut stream = TcpStream::connect(server.http()).unwrap();
+    let kind = if body.first() == Some(&b'{') { "application/json" } else { "application/x-tar" };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\ncontent-type: {kind}\r\n\
+        content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = String::from_utf8_lossy(&answer[end + 4..]).into_owned();
+    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+async fn open(server: &Server, path: &str, token: &str) -> Result<Socket, Error> {
+    let mut request = format!("ws://{}{path}", server.http()).into_client_request()?;
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    Ok(tokio_tungstenite::connect_async(request).await?.0)
+}
+
+/// The next frame that is no ping; a test that waits for one that never comes fails.
+async fn next(socket: &mut Socket) -> Message {
+    loop {
+        let message = tokio::time::timeout(Duration::from_secs(30), socket.next()).await.expect("a frame in time");
+        match message.expect("an open websocket").expect("a frame") {
+            Message::Ping(_) | Message::Pong(_) => {}
+            message => return message,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_lives_its_life_by_rest_and_is_watched_by_websockets() {
+    let server = Server::start();
+    let amber = token(&server, "amber", "blue", "developer");
+    let cobalt = token(&server, "cobalt", "red", "owner");
+    assert_eq!(ask(&server, "GET", "/api/v1/containers", "nobody", b"").0, 401);
+    assert_eq!(ask(&server, "GET", "/api/v1/containers", &amber, b"").1, json!({ "items": [], "next": null }));
+
+    let archive = std::fs::read(images::busybox()).unwrap();
+    let (status, loaded) = ask(&server, "POST", "/api/v1/images", &amber, &archive);
+    assert_eq!((status, &loaded[0]["references"][0]), (201, &json!("docker.io/library/busybox:latest")));
+
+    let mut events = open(&server, "/live/events", &amber).await.unwrap();
+    let body = json!({
+        "name": "web", "image": "busybox", "network": "none", "start": true, "environment": ["SECRET=value"],
+        "command": ["sh", "-c", "echo hello; exec sleep 600"],
+    });
+    let (status, created) = ask(&server, "POST", "/api/v1/containers", &amber, body.to_string().as_bytes());
+    assert_eq!(status, 201, "{created}");
+    let id = created["id"].as_str().unwrap();
+    let told: Value = serde_json::from_str(next(&mut events).await.to_text().unwrap()).unwrap();
+    assert_eq!((&told["action"], &told["id"]), (&json!("create"), &json!(id)));
+
+    // Another team sees nothing of it, by id and by name, and learns nothing from the sentence.
+    for name in [id, "web"] {
+        for method in ["GET", "DELETE"] {
+            let (status, problem) = ask(&server, method, &format!("/api/v1/containers/{name}"), &cobalt, b"");
+            assert_eq!((status, &problem["type"]), (404, &json!("urn:sampan:problem:not-found")));
+        }
+        let refused = open(&server, &format!("/live/containers/{name}/logs"), &cobalt).await;
+        assert!(matches!(refused, Err(Error::Http(answer)) if answer.status() == 404));
+    }
+    assert_eq!(ask(&server, "GET", "/api/v1/containers/web", &amber, b"").1["state"], "running");
+
+    let mut logs = open(&server, "/live/containers/web/logs", &amber).await.unwrap();
+    let line: Value = serde_json::from_str(next(&mut logs).await.to_text().unwrap()).unwrap();
+    assert_eq!((&line["stream"], &line["text"]), (&json!("stdout"), &json!("hello")));
+
+    let mut stats = open(&server, "/live/containers/web/stats", &amber).await.unwrap();
+    let reading: Value = serde_json::from_str(next(&mut stats).await.to_text().unwrap()).unwrap();
+    assert!(reading["memory_bytes"].as_u64().unwrap() > 0, "{reading}");
+
+    let run = json!({ "command": ["sh", "-c", "echo out; echo err >&2; exit 7"] }).to_string();
+    let (_, ended) = ask(&server, "POST", "/api/v1/containers/web/exec", &amber, run.as_bytes());
+    assert_eq!(ended, json!({ "exit_code": 7, "stdout": "out\n", "stderr": "err\n", "truncated": false }));
+
+    let mut console = open(&server, "/live/containers/web/console?tty=false&command=cat", &amber).await.unwrap();
+    console.send(Message::Binary("through and back".into())).await.unwrap();
+    assert_eq!(next(&mut console).await, Message::Binary("through and back".into()));
+    console.send(Message::Text(r#"{"end_of_input":{}}"#.into())).await.unwrap();
+    let Message::Close(Some(close)) = next(&mut console).await else { panic!("the console goes on") };
+    assert_eq!(close.reason.as_str(), "exit code 0");
+
+    let privileged = json!({ "image": "busybox", "security": { "privileged": true } }).to_string();
+    assert_eq!(ask(&server, "POST", "/api/v1/containers", &amber, privileged.as_bytes()).0, 403);
+    assert_eq!(ask(&server, "DELETE", "/api/v1/containers/web?force=true", &amber, b"").0, 204);
+    assert_eq!(ask(&server, "GET", "/api/v1/containers/web", &amber, b"").0, 404);
+}
+
+#[test]
+fn bad_requests_get_a_problem_with_the_right_status() {
+    let server = Server::start();
+    let amber = token(&server, "amber", "default", "developer");
+    let huge = [b"{\"name\":\"", "x".repeat(2 << 20).as_bytes(), b"\"}"].concat();
+    for (method, path, body, expected) in [
+        ("GET", "/api/v1/nothing", &b""[..], 404),
+        ("PUT", "/api/v1/containers", b"", 405),
+        ("POST", "/api/v1/containers", b"{", 400),
+        ("POST", "/api/v1/containers", b"{\"image\":\"a\",\"unknown\":1}", 400),
+        ("POST", "/api/v1/containers", b"not json", 415),
+        ("POST", "/api/v1/volumes", &huge, 413),
+        ("GET", "/api/v1/containers?limit=0", b"", 400),
+        ("GET", "/api/v1/containers?cursor=!", b"", 400),
+        ("GET", "/api/v1/containers?unknown=1", b"", 400),
+        ("POST", "/api/v1/containers", b"{\"image\":\"not-there\"}", 404),
+        ("POST", "/api/v1/images", b"no archive at all", 400),
+        ("GET", "/live/events", b"", 400),
+    ] {
+        let (status, problem) = ask(&server, method, path, &amber, body);
+        assert_eq!(status, expected, "{method} {path}: {problem}");
+        assert_eq!(problem["status"], expected, "{method} {path}: {problem}");
+        assert!(!problem["detail"].as_str().unwrap().is_empty(), "{method} {path}: {problem}");
+    }
+    assert_eq!(ask(&server, "GET", "/healthz", "", b"").0, 200);
+    assert_eq!(ask(&server, "GET", "/api/v1/openapi.json", "", b"").1["openapi"], "3.1.0");
+}
