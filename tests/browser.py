@@ -69,7 +69,7 @@ class Browser:
             except RuntimeError:
                 pass
             time.sleep(0.1)
-        raise AssertionError(f"not within {seconds} s at {self.address()}:\n{self.text()[:1500]}")
+        raise AssertionError(f"not within {seconds} s at {self.address()}: {self.text()[:300]!r} … {self.text()[-500:]!r}")
 
     def says(self, text, seconds=20): self.wait(lambda: text in self.text(), seconds)
 
@@ -104,7 +104,7 @@ def use(browser, url, folder):
     browser.open(f"{url}/containers/new")
     browser.type("#image", "busybox")
     browser.type("#name", "by-hand")
-    browser.type("#command", "sh -c 'echo <b>hello</b> browser; while :; do date; sleep 1; done'")
+    browser.type("#command", "sh -c 'echo \"<b>hello</b> browser\"; while :; do date; sleep 1; done'")
     assert "docker run -d --name by-hand busybox" in browser.script("return document.querySelector('[data-command]').textContent")
     browser.click("button[name=start][value=true]")
     browser.wait(lambda: "/containers/" in browser.address() and "/new" not in browser.address())

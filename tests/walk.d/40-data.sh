@@ -18,7 +18,7 @@ binds() {
   mkdir -p "$work/bind"; echo host >"$work/bind/file"
   is "$(docker run --rm -v "$work/bind:/b" busybox sh -c 'cat /b/file; echo inside > /b/new')" host
   is "$(stat -c %u "$work/bind/new") $(cat "$work/bind/new")" "0 inside"
-  is "$(status -H "Authorization: Bearer $BLUE" -H 'Content-Type: application/json' "$url/api/v1/containers" -d '{"image":"busybox","mounts":[{"source":{"type":"bind","path":"/etc"},"destination":"/e"}]}')" 403
+  is "$(status -H "Authorization: Bearer $BLUE" -H 'Content-Type: application/json' "$url/api/v1/containers" -d '{"image":"busybox","mounts":[{"type":"bind","source":"/etc","destination":"/e"}]}')" 403
 }
 promise "the administrator's bind writes as the host's root, a team's bind is refused" binds
 

@@ -25,6 +25,6 @@ promise "docker stats shows what a busy container takes" stats
 
 events() {
   docker run --rm --name noisy busybox true
-  has "$(docker events --since 1m --until "$(date +%s)" --filter container=noisy --format '{{.Action}}' | tr '\n' ' ')" "start"
+  has "$(docker events --since 1m --until "$(($(date +%s) + 1))" --filter container=noisy --format '{{.Action}}' | tr '\n' ' ')" "start"
 }
 promise "events tell what happened" events

@@ -1,6 +1,7 @@
-// An archive is sent as it is, with its progress; without a script the same form sends it as multipart.
+// An archive is sent as it is, with its progress. Without a script the form stays hidden and a sentence names docker load.
 export function upload(form: HTMLFormElement | null, failed: (text: string) => void): void {
   if (!form) return;
+  form.hidden = false;
   const progress = form.querySelector("progress")!;
   form.addEventListener("submit", (event) => {
     const file = form.querySelector<HTMLInputElement>("input[type=file]")?.files?.[0];
