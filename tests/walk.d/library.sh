@@ -67,6 +67,7 @@ start_instance() {
   for image in busybox debian nginx redis postgres; do docker load -q -i "$images/$image.tar" >/dev/null || say "cannot load $image"; done
 }
 stop_instance() {
+  [ -n "${SAMPAN_WALK_PICTURES:-}" ] && cp "$work"/*.png "$SAMPAN_WALK_PICTURES" 2>/dev/null
   [ -n "$keep" ] && { say "kept: $work, $url, unix://$sock"; return; }
   [ -e "$work/server.pid" ] && kill "$(cat "$work/server.pid")" 2>/dev/null
   "$sampan" down --purge --data-root "$data" --state-root "$state" >/dev/null 2>&1

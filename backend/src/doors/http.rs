@@ -26,7 +26,7 @@ const KEPT: Duration = Duration::from_secs(60);
 /// What runs has so long to end when the server stops.
 const STOP_SECONDS: u64 = 5;
 /// Nothing from elsewhere, nothing inline (Content Security Policy Level 3).
-const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+pub(super) const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// What is the same for everybody.

@@ -41,9 +41,9 @@ fn release() -> (u32, u32) {
 fn kernel() -> Finding {
     let (major, minor) = release();
     Finding {
-        fine: (major, minor) >= (6, 1),
+        fine: (major, minor) >= (6, 12),
         needed: true,
-        what: format!("kernel {major}.{minor} (6.1 is needed, 6.12 for EROFS storage, 6.15 for mounts by descriptor)"),
+        what: format!("kernel {major}.{minor} (6.12 is needed, 6.15 mounts by descriptor)"),
         fix: "on Debian 12: apt-get install -t bookworm-backports linux-image-amd64, then reboot",
     }
 }
@@ -90,9 +90,9 @@ fn known_file_system(name: &str) -> bool {
 fn erofs() -> Finding {
     Finding {
         fine: known_file_system("erofs") && release() >= (6, 12),
-        needed: false,
+        needed: true,
         what: "EROFS from files: images are mounted without being unpacked".into(),
-        fix: "the plain-folder storage is used instead; a kernel of 6.12 or newer offers it",
+        fix: "modprobe erofs, on a kernel of 6.12 or newer",
     }
 }
 

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use fast_qr::convert::Builder as _;
 use fast_qr::convert::svg::SvgBuilder;
 use serde::Deserialize;
 

@@ -19,6 +19,7 @@ use super::children::{Children, End, Ended};
 use super::clients::Client;
 use super::helpers::{Helper, Helpers, end_listener};
 use super::store::Store;
+use crate::cgroups::{Cgroup, Layout};
 use crate::time::now_ns;
 use crate::wire::RefusalKind;
 use crate::wire::keeper::{Answer, Request, Watched};
@@ -93,6 +94,7 @@ pub fn run(arguments: Arguments) -> Result<(), KeeperError> {
     let program = std::env::current_exe().map_err(|source| KeeperError::Process { what: "own executable", source })?;
     let has_net = arguments.sampan.is_some();
     let uid = arguments.uid;
+    let cgroup_parent = arguments.cgroup_parent.clone();
     let socket = state.join("keeper.sock");
     let listener = listen(&socket, &arguments)?;
     let mut keeper = Keeper {
@@ -120,6 +122,7 @@ pub fn run(arguments: Arguments) -> Result<(), KeeperError> {
         client.outbox.flush();
     }
     keeper.helpers.end_all();
+    remove_cgroups(&cgroup_parent);
     if let Err(error) = std::fs::remove_file(&socket) {
         eprintln!("keeper: {}: {error}", socket.display());
     }
@@ -299,6 +302,16 @@ struct Ready {
 
 fn pick<T, R>(all: &[T], is_ready: impl Fn(usize) -> bool, make: impl Fn(&T) -> R) -> Vec<R> {
     all.iter().enumerate().filter(|(place, _)| is_ready(*place)).map(|(_, item)| make(item)).collect()
+}
+
+/// Removes the groups of the instance and its teams: nobody is in them any more.
+fn remove_cgroups(parent: &str) {
+    let removed = Layout::find()
+        .and_then(|layout| Cgroup::open(&layout, parent))
+        .and_then(|group| group.map_or(Ok(()), |group| group.remove()));
+    if let Err(error) = removed {
+        eprintln!("keeper: {error}");
+    }
 }
 
 fn prepare_process() -> Result<SignalFd, KeeperError> {
