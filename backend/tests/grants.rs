@@ -12,12 +12,27 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_sampan")).parent().unwrap().to_owned()
 }
 
+/// The library that was built last: for this test. `cargo test` does not put one without a hash into the target folder.
+fn newest_library(folder: &Path) -> PathBuf {
+    let mut found: Vec<(std::time::SystemTime, PathBuf)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with("libsampan-") && name.ends_with(".rlib")
+        })
+        .map(|entry| (entry.metadata().unwrap().modified().unwrap(), entry.path()))
+        .collect();
+    found.sort();
+    found.pop().expect("the library was built").1
+}
+
 fn compile(file: &Path, out: &Path) -> Output {
     let target = target();
     let mut dependencies = std::ffi::OsString::from("dependency=");
     dependencies.push(target.join("deps"));
     let mut library = std::ffi::OsString::from("sampan=");
-    library.push(target.join("libsampan.rlib"));
+    library.push(newest_library(&target.join("deps")));
     Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--out-dir"])
         .arg(out)

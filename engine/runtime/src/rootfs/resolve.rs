@@ -71,10 +71,15 @@ pub fn or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> io::Result<Owne
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         answer => return answer,
     }
-    let names: Vec<&OsStr> = path
-        .components()
-        .filter_map(|part| if let Component::Normal(name) = part { Some(name) } else { None })
-        .collect();
+    // `..` takes the name before it away, as Docker cleans a path, never a folder that a link leads to.
+    let mut names: Vec<&OsStr> = Vec::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => names.push(name),
+            Component::ParentDir => drop(names.pop()),
+            _ => {}
+        }
+    }
     let mut walked = std::path::PathBuf::new();
     let mut place = inside(root, Path::new("."))?;
     for (number, name) in names.iter().enumerate() {

@@ -165,7 +165,9 @@ fn parameter(name: &str, value: String) -> Result<(PathBuf, String), Refusal> {
         || path.starts_with("kernel/shmmni")
         || path.starts_with("kernel/domainname")
         || in_ipc.iter().any(|one| path == Path::new(one));
-    if !known || path.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+    // An empty part is a `..` or a leading slash in disguise.
+    let whole = !name.split(['.', '/']).any(str::is_empty);
+    if !known || !whole || path.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
         return Err(invalid(format!("the kernel parameter {name} does not belong to a container")));
     }
     Ok((path, value))
