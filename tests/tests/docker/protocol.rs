@@ -40,28 +40,6 @@ fn versions_are_negotiated() {
 }
 
 #[test]
-fn bad_requests_get_a_sentence() {
-    let docker = Docker::start();
-    let create = |body: &str, kind: &str| {
-        let head = format!(
-            "POST /containers/create HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        talk(&docker, &(head + body))
-    };
-    let answer = create("{", "application/json");
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("invalid JSON"), "{answer}");
-    let answer = create("{}", "text/plain");
-    assert!(answer.contains("unsupported Content-Type header (text/plain)"), "{answer}");
-    let answer = create(r#"{"Image": "busybox", "HostConfig": {"Memory": "much"}}"#, "application/json");
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    let huge = format!(r#"{{"Image": "{}"}}"#, "x".repeat(5 << 20));
-    let answer = create(&huge, "application/json");
-    assert!(answer.starts_with("HTTP/1.1 413"), "{}", &answer[..answer.len().min(200)]);
-    assert_eq!(docker.ok(&["ps", "-aq"]), "");
-}
-
-#[test]
 fn both_styles_of_hijacking_carry_input_and_output() {
     let docker = Docker::start();
     for upgrade in ["Connection: Upgrade\r\nUpgrade: tcp\r\n", ""] {
