@@ -13,7 +13,7 @@ RUN_ROOT ?= /var/lib/sampan-dev
 RUN_STATE ?= /run/sampan-dev
 RUN_HTTP ?= 127.0.0.1:7070
 
-.PHONY: help build run test test-all check walk bench packages web clean-run images
+.PHONY: help build run test test-all check lint walk bench packages web clean-run images
 help: ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
@@ -46,12 +46,14 @@ images: ## makes the images that the tests load, from Debian's packages, in ~/.c
 
 check: web ## formatting, floors, texts of the pages, licences
 	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets
 	cd web && npx tsc --noEmit -p .
 	tools/check-floors
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
 
-test: ## all that CI runs: lints, unit and end-to-end tests, the walk
+lint: web ## clippy with the workspace's lints
+	cargo clippy --quiet --workspace --all-targets
+
+test: ## all that CI runs: formatting, floors, unit and end-to-end tests, the walk
 	tools/host-packages tests
 	$(MAKE) build check
 	tests/run
