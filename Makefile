@@ -55,7 +55,7 @@ lint: web ## clippy with the workspace's lints
 
 test: ## all that CI runs: formatting, floors, unit and end-to-end tests, the walk
 	tools/host-packages tests
-	$(MAKE) build check
+	$(MAKE) web check
 	tests/run
 
 test-all: test ## the same, and the whole walk in virtual machines with cgroup v2
