@@ -65,6 +65,8 @@ walk: build ## the promises, one PASS line each, as a stranger would type them
 	tests/walk
 
 bench: build ## figures beside crun, runc, podman and docker where they are installed
+	tools/host-packages bench
+	tests/clients/install --peers
 	tests/bench/run
 
 -include Makefile.d/*.mk
