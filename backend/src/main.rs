@@ -59,7 +59,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
 
 fn down(config: &Config, purge: bool) -> anyhow::Result<()> {
     host::require_root("sampan down")?;
-    let done = host::down(&config.data_root, &config.state_root, purge)?;
+    let done = host::down(&config.data_root, &config.state_root, &sampan::serve::helpers(config)?, purge)?;
     println!("{} containers ended, helpers {}", done.ended.len(), if done.helpers { "ended" } else { "did not run" });
     Ok(())
 }

@@ -92,7 +92,13 @@ impl Instance {
 }
 
 fn settings(root: &Path) -> Settings {
-    Settings { data_root: root.to_owned(), state_root: root.to_owned(), instance: "test".to_owned(), storage: None }
+    Settings {
+        data_root: root.to_owned(),
+        state_root: root.to_owned(),
+        instance: "test".to_owned(),
+        storage: None,
+        cradles: 0,
+    }
 }
 
 async fn pool(root: &Path) -> sqlx::SqlitePool {

@@ -8,7 +8,7 @@ use sampan_runtime::wire::spawner::Features;
 use sqlx::SqlitePool;
 use tokio::sync::mpsc;
 
-use crate::containers::{ContainerError, Containers, Execs, Runs, Table, take_all, take_ends};
+use crate::containers::{ContainerError, Containers, Cradles, Execs, Runs, Table, take_all, take_ends};
 use crate::events::Events;
 use crate::images::{Images, StorageBackend};
 use crate::networks;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub instance: String,
     /// How layers are stored; `None`: what the host can do best.
     pub storage: Option<StorageBackend>,
+    /// First processes that wait for the next containers, for each active team and kind of network (none, bridge).
+    pub cradles: usize,
 }
 
 /// A container platform without users. Cheap to clone.
@@ -50,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) monitors: Monitors,
     pub(crate) net: networks::Client,
     pub(crate) history: History,
+    pub(crate) cradles: Cradles,
     features: Features,
 }
 
@@ -82,6 +85,7 @@ impl Engine {
             table: Arc::default(),
             execs: Execs::default(),
             history: History::default(),
+            cradles: Cradles::new(settings.cradles),
             images,
             settings,
             pool,

@@ -3,6 +3,8 @@
 //! Acts on accounts are written before the answer; acts on containers, images and volumes after it, in groups, by
 //! [`AuditWriter`], so that they never stand on a start.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 
 use super::store::NewAuditRow;
@@ -13,6 +15,8 @@ use crate::policy::Act;
 
 /// Entries that may wait for the writer; more are refused a place and the loss is logged.
 const WAITING: usize = 8192;
+/// How long the first entry of a group waits for others.
+const GATHER: Duration = Duration::from_millis(50);
 /// Entries written at once.
 const GROUP: usize = 256;
 
@@ -131,7 +135,14 @@ impl AuditWriter {
 async fn write(accounts: Accounts, mut receiver: mpsc::Receiver<NewAuditRow>) {
     let mut rows = Vec::with_capacity(GROUP);
     while receiver.recv_many(&mut rows, GROUP).await > 0 {
-        if let Err(error) = accounts.insert_audit(&rows).await {
+        // What comes together is written together, and not while the act that it tells of is still being written.
+        tokio::time::sleep(GATHER).await;
+        while rows.len() < GROUP
+            && let Ok(row) = receiver.try_recv()
+        {
+            rows.push(row);
+        }
+        if let Err(error) = accounts.insert_audit_soon(&rows).await {
             let error = anyhow::Error::from(error);
             tracing::error!(error = format!("{error:#}"), lost = rows.len(), "audit entries could not be written");
         }

@@ -68,9 +68,9 @@ pub const ADDRESS_POOLS: Setting = Setting {
     default: Some("10.210.0.0/16"),
     right: "IPv4 networks separated by commas, each from /8 to /24, such as 10.210.0.0/16,172.30.0.0/16",
 };
-/// Pre-made sandboxes per active team and kind of network.
+/// First processes that stand ready for the next containers, per active team and kind of network.
 pub const CRADLES: Setting =
-    Setting { key: "cradles", variable: "SAMPAN_CRADLES", default: Some("2"), right: "a whole number from 0 to 64" };
+    Setting { key: "cradles", variable: "SAMPAN_CRADLES", default: Some("2"), right: "a whole number from 0 to 16" };
 /// Minutes without use after which a browser must log in again.
 pub const SESSION_IDLE_MINUTES: Setting = Setting {
     key: "session_idle_minutes",

@@ -73,7 +73,7 @@ impl Config {
             docker_group: optional(raw, &names::DOCKER_GROUP, |text| (!text.is_empty()).then(|| text.to_owned()))?,
             storage: required(raw, &names::STORAGE, storage)?,
             address_pools: required(raw, &names::ADDRESS_POOLS, pools)?,
-            cradles: required(raw, &names::CRADLES, |text| text.parse().ok().filter(|number| *number <= 64))?,
+            cradles: required(raw, &names::CRADLES, |text| text.parse().ok().filter(|number| *number <= 16))?,
             session_idle: required(raw, &names::SESSION_IDLE_MINUTES, |text| {
                 let minutes = text.parse().ok().filter(|minutes| (5..=43_200_u64).contains(minutes))?;
                 Some(Duration::from_secs(minutes * 60))

@@ -8,5 +8,5 @@ mod prepare;
 mod run;
 
 pub use preflight::preflight;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, helpers, prepare};
 pub use run::run;

@@ -55,7 +55,11 @@ fn listener(
     keeper.listener(name, bind)
 }
 
-fn helpers(config: &Config) -> Result<host::Helpers, HostError> {
+/// What keeper is started with.
+///
+/// # Errors
+/// [`HostError::Process`] when this program's own path cannot be found.
+pub fn helpers(config: &Config) -> Result<host::Helpers, HostError> {
     let sampan = std::env::current_exe()
         .map_err(|source| HostError::Process { what: "find the path of this program", source })?;
     let runtime = sampan.with_file_name("sampan-runtime");

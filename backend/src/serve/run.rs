@@ -16,8 +16,9 @@ use crate::auth::setup;
 use crate::config::{Config, Storage};
 use crate::doors;
 
-/// Threads of the engine and the docker door; the work is waiting.
-const WORKERS: usize = 2;
+/// Threads of the engine and the docker door. The work is waiting, what computes goes to the blocking pool, and a
+/// change of threads costs more than most requests: waking another CPU takes tens of microseconds.
+const WORKERS: usize = 1;
 
 /// Serves until SIGTERM or SIGINT. Containers go on; when none runs or waits for a restart, the helpers end too.
 ///
@@ -45,6 +46,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         state_root: config.state_root.clone(),
         instance: claimed.instance.clone(),
         storage: storage(config.storage),
+        cradles: config.cradles as usize,
     };
     let pool = sampan_engine::store::open(&config.data_root).await.context("open the engine's database")?;
     let engine = Engine::open(settings, pool).await.context("open the engine")?;

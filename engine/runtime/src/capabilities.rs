@@ -272,6 +272,11 @@ impl ProcessCapabilities {
 /// Number of the last capability that the running kernel has. Source: /proc/sys/kernel/cap_last_cap; where proc is not
 /// mounted, found by asking for each (prctl(2), PR_CAPBSET_READ).
 pub fn last() -> u32 {
+    static LAST: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *LAST.get_or_init(ask_last)
+}
+
+fn ask_last() -> u32 {
     let told = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok().and_then(|text| text.trim().parse().ok());
     told.unwrap_or_else(|| {
         let known =

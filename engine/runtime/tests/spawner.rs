@@ -16,7 +16,7 @@ fn a_container_runs_as_root_of_its_own_user_namespace_and_leaves_nothing() {
     let words: Vec<&str> = output.split_whitespace().collect();
     assert_eq!(words[..4], ["0", "0", "1990000000", "65536"], "{output}");
     assert_eq!(words[6..8], ["0", "0"], "{output}");
-    assert_eq!(harness.cgroups(), Vec::<std::path::PathBuf>::new());
+    harness.wait_until_no_cgroups();
 }
 
 #[test]
@@ -282,8 +282,8 @@ fn what_is_not_a_container_is_refused_with_a_sentence() {
     let harness = Harness::start("");
     let id = "f".repeat(64);
     let kind = |request: Request| harness.ask(&request).map(|_| ()).unwrap_err().kind;
-    assert_eq!(kind(Request::Start { id: id.clone() }), RefusalKind::NotFound);
-    assert_eq!(kind(Request::Start { id: "../../etc".to_owned() }), RefusalKind::Invalid);
+    assert_eq!(kind(Request::Start { id: id.clone(), next: Vec::new() }), RefusalKind::NotFound);
+    assert_eq!(kind(Request::Start { id: "../../etc".to_owned(), next: Vec::new() }), RefusalKind::Invalid);
     assert_eq!(kind(Request::Signal { id: id.clone(), signal: 9, all: false }), RefusalKind::Conflict);
     assert_eq!(kind(Request::RemoveLayer { target: "layers/../containers".into() }), RefusalKind::Invalid);
     assert_eq!(kind(Request::Usage { target: "nothing".into() }), RefusalKind::NotFound);

@@ -28,7 +28,7 @@ impl Containers {
         name: Option<&str>,
         config: ContainerConfig,
     ) -> Result<Created, ContainerError> {
-        let id = new_id();
+        let id = self.shared.cradles.id_for(owner, &config);
         let name = match name.filter(|name| !name.is_empty()) {
             Some(name) => names::check(name)?.to_owned(),
             None => names::made_up(|name| self.shared.table.is_taken(owner, name)),

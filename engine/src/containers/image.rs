@@ -24,7 +24,7 @@ pub(super) struct Base {
 impl Shared {
     /// Looks the image up, by reference or (short) id, among those the team has.
     pub(super) async fn base(&self, owner: &Owner, config: &ContainerConfig) -> Result<Base, ContainerError> {
-        let image = self.images.find(owner, &config.image).await?;
+        let image = self.images.find_nameless(owner, &config.image).await?;
         if has_user_namespace(config)
             && let Some(high) = image.high_ids.first()
         {

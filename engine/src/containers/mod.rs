@@ -4,6 +4,7 @@ mod attach;
 mod change;
 pub mod config;
 mod container;
+mod cradles;
 mod create;
 mod describe;
 mod error;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use attach::{AttachRequest, Attached, Output, OutputStream, StandardStream, StdinWriter};
 pub use container::{Container, MountKind, MountPoint, Resolved, Run, State};
+pub(crate) use cradles::Cradles;
 pub(crate) use create::new_id;
 pub use error::ContainerError;
 pub use exec::{ExecConfig, ExecState};

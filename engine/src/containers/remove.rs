@@ -81,6 +81,7 @@ impl Shared {
         store::containers::delete(&self.pool, &container.id).await?;
         slot.change(|container| container.state = State::Removing);
         self.table.remove(&container.id);
+        self.runs.forget(&container.id);
         self.execs.forget(&container.id);
         self.tell(&container, now_ns(), Action::Destroy, []);
         if volumes {

@@ -2,12 +2,16 @@
 //! again.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Container;
 use crate::store;
+
+/// How long the first of several writes waits for the others.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// The writer's end for all others.
 #[derive(Debug, Clone)]
@@ -17,7 +21,13 @@ pub(crate) struct Runs {
 
 #[derive(Debug)]
 enum Order {
-    Write { id: String, state: String, run: String },
+    Write {
+        id: String,
+        state: String,
+        run: String,
+    },
+    /// Its row is gone.
+    Forget(String),
     Flush(oneshot::Sender<()>),
 }
 
@@ -37,6 +47,12 @@ impl Runs {
         let _ = self.sender.send(order);
     }
 
+    /// What waits to be written of a removed container need not be.
+    pub(super) fn forget(&self, id: &str) {
+        // As above.
+        let _ = self.sender.send(Order::Forget(id.to_owned()));
+    }
+
     /// Waits until all that was asked before is written.
     pub(crate) async fn flush(&self) {
         let (sender, receiver) = oneshot::channel();
@@ -48,12 +64,18 @@ impl Runs {
 
 async fn write_all(pool: SqlitePool, mut orders: mpsc::UnboundedReceiver<Order>) {
     while let Some(first) = orders.recv().await {
+        if !matches!(first, Order::Flush(_)) {
+            // A quick container's start and end, and perhaps its removal, come together; and no write of ours holds up
+            // the one of the next container's row.
+            tokio::time::sleep(GATHER).await;
+        }
         let mut latest = HashMap::new();
         let mut flushes = Vec::new();
         let mut next = Some(first);
         while let Some(order) = next {
             match order {
                 Order::Write { id, state, run } => drop(latest.insert(id, (state, run))),
+                Order::Forget(id) => drop(latest.remove(&id)),
                 Order::Flush(done) => flushes.push(done),
             }
             next = orders.try_recv().ok();

@@ -88,7 +88,8 @@ impl Shared {
         };
         let started = async {
             monitor.await?;
-            self.spawner.start(&container.id).await
+            let next = self.cradles.next(&container.owner, &container.config);
+            self.spawner.start(&container.id, next).await
         };
         match started.await {
             Ok(started) => {

@@ -10,7 +10,7 @@ use sampan_runtime::wire::socket::Connection;
 use sampan_runtime::wire::{monitor, net, spawner};
 
 use super::lock::HostLock;
-use super::{HostError, Keeper, ids, instance};
+use super::{Helpers, HostError, Keeper, claim, ids, instance};
 
 /// How long killed containers and ending helpers may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,9 +31,15 @@ pub struct Down {
 ///
 /// # Errors
 /// [`HostError`]; what could be done was done.
-pub fn down(data_root: &Path, state_root: &Path, purge: bool) -> Result<Down, HostError> {
+pub fn down(data_root: &Path, state_root: &Path, helpers: &Helpers, purge: bool) -> Result<Down, HostError> {
     let mut done = Down::default();
-    if let Some(keeper) = Keeper::find(state_root)? {
+    let mut keeper = Keeper::find(state_root)?;
+    // It removes its socket when it ends in order. One that was killed has left containers, links and cgroups, which a
+    // new one finds.
+    if keeper.is_none() && state_root.join("keeper.sock").exists() && instance::existing(data_root).is_some() {
+        keeper = Some(Keeper::find_or_start(&claim(data_root, state_root)?, helpers)?);
+    }
+    if let Some(keeper) = keeper {
         done.helpers = true;
         done.ended = end_containers(data_root, state_root);
         tell(&state_root.join("net.sock"), &net::Request::Hello { version: VERSION }, &net::Request::Purge);

@@ -59,6 +59,19 @@ impl Images {
         }
     }
 
+    /// The same without the image's names (`tags` is empty): for a container, which needs only what it is made of.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn find_nameless(&self, owner: &Owner, name: &str) -> Result<Image, ImageError> {
+        if let Ok(reference) = name.parse::<ImageReference>()
+            && let Some(row) = images::by_reference(&self.shared.pool, owner.team_id, &reference.to_string()).await?
+        {
+            return Image::from_row(row, Vec::new());
+        }
+        self.find(owner, name).await
+    }
+
     /// The image of an exact id.
     ///
     /// # Errors

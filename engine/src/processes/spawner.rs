@@ -65,7 +65,7 @@ impl Spawner {
         }
     }
 
-    /// Makes the team's parent cgroup and warms its pool.
+    /// Makes the team's parent cgroup.
     pub async fn ensure_team(&self, owner: &Owner) -> Result<(), ProcessError> {
         self.done(Request::EnsureTeam { team: owner.team() }).await
     }
@@ -80,9 +80,9 @@ impl Spawner {
         self.done(Request::Create { id: id.into() }).await
     }
 
-    /// Starts the main process.
-    pub(crate) async fn start(&self, id: &str) -> Result<Started, ProcessError> {
-        match self.client.ask(&Request::Start { id: id.into() }).await? {
+    /// Starts the main process; behind the answer a cradle of the same kind is raised for each of `next`.
+    pub(crate) async fn start(&self, id: &str, next: Vec<String>) -> Result<Started, ProcessError> {
+        match self.client.ask(&Request::Start { id: id.into(), next }).await? {
             Answer::Started(started) => Ok(started),
             _ => Err(OUT_OF_TURN),
         }

@@ -1,6 +1,6 @@
 //! The tables `containers` and `container_volumes`.
 
-use sqlx::SqlitePool;
+use sqlx::{SqliteExecutor, SqlitePool};
 
 /// One row, with what the engine must know of its team.
 #[derive(Debug, Clone)]
@@ -46,7 +46,21 @@ pub(crate) struct New<'a> {
 
 /// Inserts a container in state `created` and its claims on volumes, all or nothing.
 pub(crate) async fn insert(pool: &SqlitePool, new: New<'_>) -> Result<(), sqlx::Error> {
+    if new.volumes.is_empty() {
+        // One statement is all or nothing by itself, and each is a change of threads.
+        return insert_row(pool, &new).await;
+    }
     let mut transaction = pool.begin().await?;
+    insert_row(&mut *transaction, &new).await?;
+    for volume in new.volumes {
+        sqlx::query!("INSERT OR IGNORE INTO container_volumes (container_id, volume_id) VALUES (?, ?)", new.id, volume)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await
+}
+
+async fn insert_row(at: impl SqliteExecutor<'_>, new: &New<'_>) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO containers (id, team_id, name, image_id, config, resolved, state, created_at)
          VALUES (?, ?, ?, ?, ?, ?, 'created', ?)",
@@ -58,14 +72,9 @@ pub(crate) async fn insert(pool: &SqlitePool, new: New<'_>) -> Result<(), sqlx::
         new.resolved,
         new.created_at
     )
-    .execute(&mut *transaction)
-    .await?;
-    for volume in new.volumes {
-        sqlx::query!("INSERT OR IGNORE INTO container_volumes (container_id, volume_id) VALUES (?, ?)", new.id, volume)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await
+    .execute(at)
+    .await
+    .map(drop)
 }
 
 /// Writes state and run.

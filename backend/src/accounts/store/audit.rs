@@ -1,5 +1,7 @@
 //! Table `audit_entries`.
 
+use sqlx::SqlitePool;
+
 use super::Accounts;
 use crate::accounts::AuditEntry;
 
@@ -18,9 +20,18 @@ pub(in crate::accounts) struct NewAuditRow {
 }
 
 impl Accounts {
-    /// Inserts all or none.
+    /// Inserts all or none; on the disk when it returns.
     pub(in crate::accounts) async fn insert_audit(&self, rows: &[NewAuditRow]) -> sqlx::Result<()> {
-        let mut transaction = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        Self::insert_audit_by(&self.write, rows).await
+    }
+
+    /// The same, on the disk within a second or so: safe against any kill, not against a power loss.
+    pub(in crate::accounts) async fn insert_audit_soon(&self, rows: &[NewAuditRow]) -> sqlx::Result<()> {
+        Self::insert_audit_by(&self.write_soon, rows).await
+    }
+
+    async fn insert_audit_by(pool: &SqlitePool, rows: &[NewAuditRow]) -> sqlx::Result<()> {
+        let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
         for row in rows {
             sqlx::query!(
                 "INSERT INTO audit_entries (at, team_id, user_id, actor, door, action, noun, target, details)

@@ -20,6 +20,8 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 pub struct Accounts {
     pub(in crate::accounts) read: SqlitePool,
     pub(in crate::accounts) write: SqlitePool,
+    /// For what may lose a second at a power loss, so that no flush of the disk holds up the engine's writes.
+    pub(in crate::accounts) write_soon: SqlitePool,
 }
 
 impl Accounts {
@@ -48,14 +50,20 @@ impl Accounts {
             .min_connections(1)
             .idle_timeout(Duration::from_secs(60))
             .max_lifetime(None)
-            .connect_with(options.create_if_missing(false))
+            .connect_with(options.clone().create_if_missing(false))
             .await?;
-        Ok(Self { read, write })
+        let write_soon = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(0)
+            .max_lifetime(None)
+            .connect_lazy_with(options.create_if_missing(false).synchronous(SqliteSynchronous::Normal));
+        Ok(Self { read, write, write_soon })
     }
 
     /// Closes the connections after what runs has ended.
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+        self.write_soon.close().await;
     }
 }

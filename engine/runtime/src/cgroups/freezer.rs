@@ -69,6 +69,9 @@ impl Cgroup {
                 return place.write("cgroup.kill", "1");
             }
         }
+        if self.processes()?.is_empty() {
+            return Ok(());
+        }
         // Frozen processes cannot fork away from the list nor end and have their number reused.
         let freezer = self.freezer().is_ok();
         if freezer {

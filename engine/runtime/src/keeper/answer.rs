@@ -43,6 +43,7 @@ impl Keeper {
                 self.store.put(name, descriptors);
                 Answer::Done
             }
+            Request::PutAll { names } => self.put_all(names, descriptors),
             Request::Drop { prefix } => {
                 self.store.drop_prefix(&prefix);
                 Answer::Done
@@ -72,6 +73,19 @@ impl Keeper {
                 refusal(RefusalKind::Internal, "keeper lost its way in a request")
             }
         }
+    }
+
+    fn put_all(&mut self, names: Vec<(String, usize)>, mut descriptors: Vec<OwnedFd>) -> Answer {
+        let wanted = names.iter().try_fold(0_usize, |sum, (_, count)| sum.checked_add(*count));
+        if wanted != Some(descriptors.len()) {
+            let text = format!("put-all names {wanted:?} descriptors, {} came", descriptors.len());
+            return refusal(RefusalKind::Invalid, text);
+        }
+        for (name, count) in names {
+            let rest = descriptors.split_off(count);
+            self.store.put(name, std::mem::replace(&mut descriptors, rest));
+        }
+        Answer::Done
     }
 
     fn hello(&mut self, client: &mut Client, role: Role) {

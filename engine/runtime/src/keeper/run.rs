@@ -304,11 +304,13 @@ fn pick<T, R>(all: &[T], is_ready: impl Fn(usize) -> bool, make: impl Fn(&T) -> 
     all.iter().enumerate().filter(|(place, _)| is_ready(*place)).map(|(_, item)| make(item)).collect()
 }
 
-/// Removes the groups of the instance and its teams: nobody is in them any more.
+/// Removes the groups of the instance and its teams. Whoever is still in them was not watched by any keeper: a waiting
+/// cradle, or the rest of an instance whose processes were all killed.
 fn remove_cgroups(parent: &str) {
-    let removed = Layout::find()
-        .and_then(|layout| Cgroup::open(&layout, parent))
-        .and_then(|group| group.map_or(Ok(()), |group| group.remove()));
+    let removed = Layout::find().and_then(|layout| Cgroup::open(&layout, parent)).and_then(|group| match group {
+        Some(group) => group.kill_all().and_then(|()| group.remove()),
+        None => Ok(()),
+    });
     if let Err(error) = removed {
         eprintln!("keeper: {error}");
     }

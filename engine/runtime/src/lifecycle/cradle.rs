@@ -89,6 +89,11 @@ impl Cradle {
         Ok(Self { newborn, mounts, ready: false })
     }
 
+    /// One that another process of ours has raised.
+    pub fn found(newborn: Newborn, mounts: OwnedFd) -> Self {
+        Self { newborn, mounts, ready: false }
+    }
+
     /// Waits until it is furnished.
     ///
     /// # Errors

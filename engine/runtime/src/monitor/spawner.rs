@@ -34,7 +34,7 @@ impl SpawnerLink {
             self.outbox = connect(epoll).ok();
         }
         let Some(outbox) = &mut self.outbox else { return false };
-        outbox.send(Request::Start { id: id.to_owned() }, &[]);
+        outbox.send(Request::Start { id: id.to_owned(), next: Vec::new() }, &[]);
         self.pending.push_back(id.to_owned());
         self.rearm(epoll);
         true

@@ -13,7 +13,7 @@ use crate::failure::{Doing, refusal};
 use crate::rootfs::resolve;
 use crate::sandbox::{Sandbox, Team};
 use crate::wire::spawner::{Answer, Request};
-use crate::wire::{Refusal, RefusalKind, VERSION, net};
+use crate::wire::{Refusal, RefusalKind, VERSION};
 
 impl Spawner {
     /// Answers one request; descriptors go with the answer.
@@ -26,7 +26,7 @@ impl Spawner {
                 };
             }
             Request::Hello { .. } => Ok(Answer::Welcome { version: VERSION, features: self.features.clone() }),
-            Request::Start { id } => self.start(&id).map(Answer::Started),
+            Request::Start { id, next } => self.start(&id, next).map(Answer::Started),
             Request::Usage { target } => self.usage(&target),
             Request::Processes { id } => self.processes(&id),
             other => self.plain(other).map(|()| Answer::Done),
@@ -65,6 +65,7 @@ impl Spawner {
     pub(super) fn running(&mut self, id: &str) -> Result<Option<&mut Running>, Refusal> {
         files::check_id(id)?;
         if !self.running.contains_key(id)
+            && !self.fresh.contains(id)
             && let Some(pidfd) = self.peers.kept(id, "pidfd")?.into_iter().next()
             && let Ok(running) = Running::found(pidfd)
         {
@@ -98,6 +99,7 @@ impl Spawner {
     }
 
     fn remove_team(&mut self, team: &Team) -> Result<(), Refusal> {
+        self.give_back_team(&team.key);
         self.sweep();
         let cgroup = self.team_cgroup(team)?;
         if !cgroup.processes().map_err(explain)?.is_empty() {
@@ -152,10 +154,15 @@ impl Spawner {
             return Err(refusal(RefusalKind::Conflict, format!("container {id} runs")));
         }
         self.running.remove(id);
+        self.give_back(id);
+        if self.fresh.remove(id) {
+            // It never ran.
+            return Ok(());
+        }
         let sandbox = files::read(self.data.as_fd(), id)?.sandbox;
         self.let_go(&sandbox);
         if let Some(cgroup) = self.existing_cgroup(&sandbox)? {
-            self.garbage.push(cgroup);
+            self.discard(cgroup);
         }
         Ok(())
     }
@@ -169,26 +176,23 @@ impl Spawner {
     pub(super) fn let_go(&mut self, sandbox: &Sandbox) {
         let id = &sandbox.id;
         self.kept.remove(id);
-        let mut done = vec![
-            self.peers.drop_kept(id, "userns"),
-            self.peers.drop_kept(id, "netns"),
-            self.peers.drop_kept(id, "pidfd"),
-        ];
-        if sandbox.network == crate::sandbox::NetworkMode::Bridge {
-            done.push(self.peers.net(&net::Request::Detach { id: id.clone() }, &[]).map(drop));
-        }
-        for refusal in done.into_iter().filter_map(Result::err) {
-            if refusal.kind != RefusalKind::NotFound {
-                eprintln!("spawner: while letting go of container {id}: {refusal}");
-            }
+        self.drop_namespaces(id, sandbox.network == crate::sandbox::NetworkMode::Bridge);
+        if let Err(refusal) = self.peers.drop_kept(id, "pidfd") {
+            eprintln!("spawner: while letting go of container {id}: {refusal}");
         }
     }
 
     fn remove(&mut self, id: &str) -> Result<(), Refusal> {
         self.release(id)?;
-        self.sweep();
         let folder = files::folder(self.data.as_fd(), id)?;
         folders::remove_layer(folder.as_fd())
+    }
+
+    /// Has a cgroup removed when there is time.
+    pub(super) fn discard(&mut self, cgroup: Cgroup) {
+        if !self.garbage.iter().any(|other| other.path() == cgroup.path()) {
+            self.garbage.push(cgroup);
+        }
     }
 
     /// What an earlier run of a container has left, before a new one is born into a cgroup of the same name: swept

@@ -72,8 +72,11 @@ pub(super) fn check_team(team: &Team) -> Result<(), Refusal> {
 fn json<T: serde::de::DeserializeOwned>(folder: BorrowedFd<'_>, name: &str) -> Result<T, Refusal> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = resolve::beneath(folder, Path::new(name), flags).doing(|| format!("open {name}"))?;
-    let mut file = std::fs::File::from(file).take(FILE_BYTES);
-    let mut bytes = Vec::new();
+    let file = std::fs::File::from(file);
+    let length = file.metadata().doing(|| format!("look at {name}"))?.len().min(FILE_BYTES);
+    let mut file = file.take(FILE_BYTES);
+    // One byte more: the read that finds the end needs no larger buffer.
+    let mut bytes = Vec::with_capacity(length as usize + 1);
     file.read_to_end(&mut bytes).doing(|| format!("read {name}"))?;
     serde_json::from_slice(&bytes).map_err(|error| refusal(RefusalKind::Invalid, format!("{name}: {error}")))
 }

@@ -6,7 +6,7 @@ use rustix::net::{AddressFamily, SocketType};
 
 use super::peers::{Peers, strange};
 use crate::lifecycle::{bring_up_loopback, socket_inside};
-use crate::sandbox::{NetworkMode, Sandbox};
+use crate::sandbox::{NetworkMode, Team};
 use crate::wire::Refusal;
 use crate::wire::net::{Answer, Request};
 use crate::wire::spawner::Endpoint;
@@ -14,11 +14,13 @@ use crate::wire::spawner::Endpoint;
 /// Furnishes a new network namespace.
 pub(super) fn furnish(
     peers: &mut Peers,
-    sandbox: &Sandbox,
+    id: &str,
+    team: &Team,
+    mode: &NetworkMode,
     namespace: BorrowedFd<'_>,
 ) -> Result<Option<Endpoint>, Refusal> {
-    match sandbox.network {
-        NetworkMode::Bridge => attach(peers, &sandbox.id, &sandbox.team.key, namespace).map(Some),
+    match mode {
+        NetworkMode::Bridge => attach(peers, id, &team.key, namespace).map(Some),
         _ => bring_up_loopback(namespace).map(|()| None),
     }
 }

@@ -51,6 +51,13 @@ impl Peers {
         self.keeper(&keeper::Request::Put { name: format!("container/{id}/{what}") }, descriptors).map(drop)
     }
 
+    /// Keeps several things of a container by one message: each name with its descriptors.
+    pub fn keep_all(&mut self, id: &str, parts: &[(&str, &[BorrowedFd<'_>])]) -> Result<(), Refusal> {
+        let names = parts.iter().map(|(what, given)| (format!("container/{id}/{what}"), given.len())).collect();
+        let given: Vec<BorrowedFd<'_>> = parts.iter().flat_map(|(_, given)| given.iter().copied()).collect();
+        self.keeper(&keeper::Request::PutAll { names }, &given).map(drop)
+    }
+
     /// What is kept of a container, if anything.
     pub fn kept(&mut self, id: &str, what: &str) -> Result<Vec<OwnedFd>, Refusal> {
         match self.keeper(&keeper::Request::Get { name: format!("container/{id}/{what}") }, &[]) {
@@ -92,6 +99,16 @@ impl Peers {
             (monitor::Answer::Refused(refusal), _) => Err(refusal),
             _ => Ok(()),
         }
+    }
+
+    /// Whether net listens.
+    pub fn has_net(&self) -> bool {
+        self.net.is_some() || Connection::connect(&Path::new(space::STATE).join("net.sock")).is_ok()
+    }
+
+    /// Closes the connection to net; the next question opens a new one.
+    pub fn forget_net(&mut self) {
+        self.net = None;
     }
 
     /// One question to net.

@@ -1,6 +1,6 @@
 //! The loop: one connection after the other, one request after the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -13,6 +13,7 @@ use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 use super::arguments::Arguments;
 use super::features;
 use super::peers::Peers;
+use super::pool::Pool;
 use super::running::{Kept, Running};
 use super::stdio::borrow;
 use super::unpack::Job;
@@ -29,6 +30,9 @@ use crate::wire::{Refusal, RefusalKind};
 
 /// How long the loop rests before it tears down what is left.
 const REST: Duration = Duration::from_millis(20);
+
+/// So many cgroups wait for it at most.
+const GARBAGE: usize = 64;
 
 /// Everything that spawner holds.
 #[derive(Debug)]
@@ -50,6 +54,10 @@ pub(super) struct Spawner {
     pub filters: HashMap<String, Option<seccomp::Program>>,
     /// Cgroups to remove when there is time.
     pub garbage: Vec<Cgroup>,
+    /// Cradles that wait for the next starts.
+    pub pool: Pool,
+    /// Containers made since our birth and not started yet: nothing of theirs can be kept anywhere.
+    pub fresh: HashSet<String>,
 }
 
 /// Serves until keeper is gone for good or the socket breaks.
@@ -66,6 +74,7 @@ pub fn run(arguments: Arguments) -> Result<(), Refusal> {
     chown(&socket, Some(Uid::from_raw(owner)), Some(Gid::from_raw(0))).doing(|| "give away spawner.sock".to_owned())?;
     // The peer's user is checked as well; this keeps strangers from taking connections up at all.
     chmod(&socket, Mode::from_raw_mode(0o600)).doing(|| "close spawner.sock to others".to_owned())?;
+    spawner.sweep_orphans();
     spawner.serve(&listener)
 }
 
@@ -96,6 +105,8 @@ impl Spawner {
             kept: HashMap::new(),
             filters: HashMap::new(),
             garbage: Vec::new(),
+            pool: Pool::default(),
+            fresh: HashSet::new(),
         })
     }
 
@@ -105,14 +116,18 @@ impl Spawner {
         loop {
             let ready = self.wait(listener, &clients, &jobs)?;
             let Some(ready) = ready else {
+                self.give_back_idle();
                 self.sweep();
                 continue;
             };
-            if ready[1] {
+            if ready.keeper {
                 // Keeper is gone: the next one starts a spawner of its own.
                 return Ok(());
             }
-            let (of_clients, of_jobs) = ready[2..].split_at(clients.len());
+            for id in &ready.cradles {
+                self.cradle_came(id);
+            }
+            let (of_clients, of_jobs) = (&ready.clients, &ready.jobs);
             let mut over: Vec<Connection> = Vec::new();
             for index in (0..jobs.len()).rev().filter(|&index| of_jobs[index]) {
                 let (job, client) = jobs.swap_remove(index);
@@ -129,7 +144,7 @@ impl Spawner {
                 }
             }
             clients.extend(over);
-            if ready[0]
+            if ready.listener
                 && let Some(client) = self.accept(listener)
             {
                 clients.push(client);
@@ -137,26 +152,42 @@ impl Spawner {
         }
     }
 
-    /// Which are readable: the listener, keeper, each client. Nothing when there is work to do instead.
+    /// Which are readable. Nothing when there is work to do instead.
     fn wait(
         &self,
         listener: &Listener,
         clients: &[Connection],
         jobs: &[(Job, Connection)],
-    ) -> Result<Option<Vec<bool>>, Refusal> {
+    ) -> Result<Option<Ready>, Refusal> {
         let mut polled = vec![
             PollFd::new(listener, PollFlags::IN),
             PollFd::from_borrowed_fd(self.peers.keeper_descriptor(), PollFlags::IN),
         ];
         polled.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
         polled.extend(jobs.iter().map(|(job, _)| PollFd::new(&job.connection, PollFlags::IN)));
-        let busy = !self.garbage.is_empty();
-        let rest = rustix::event::Timespec { tv_sec: 0, tv_nsec: REST.as_nanos() as _ };
-        match poll(&mut polled, busy.then_some(&rest)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),
-            Ok(_) => Ok(Some(polled.iter().map(|one| !one.revents().is_empty()).collect())),
-            Err(error) => Err(error).doing(|| "wait for requests".to_owned()),
+        let coming: Vec<(&str, &Connection)> = self.pool.coming().collect();
+        polled.extend(coming.iter().map(|(_, connection)| PollFd::new(*connection, PollFlags::IN)));
+        let rest = if self.garbage.is_empty() { self.pool.rest() } else { Some(REST) };
+        let rest =
+            rest.map(|rest| rustix::event::Timespec { tv_sec: rest.as_secs() as _, tv_nsec: rest.subsec_nanos() as _ });
+        match poll(&mut polled, rest.as_ref()) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
+            Ok(_) => {}
+            Err(error) => return Err(error).doing(|| "wait for requests".to_owned()),
         }
+        let mut readable = polled.iter().map(|one| !one.revents().is_empty());
+        Ok(Some(Ready {
+            listener: readable.next().unwrap_or_default(),
+            keeper: readable.next().unwrap_or_default(),
+            clients: readable.by_ref().take(clients.len()).collect(),
+            jobs: readable.by_ref().take(jobs.len()).collect(),
+            cradles: coming
+                .iter()
+                .zip(readable)
+                .filter(|(_, ready)| *ready)
+                .map(|((id, _), _)| (*id).to_owned())
+                .collect(),
+        }))
     }
 
     fn accept(&self, listener: &Listener) -> Option<Connection> {
@@ -188,7 +219,12 @@ impl Spawner {
             }
             Err(_) => return Served::Over,
         };
-        if client.send(&answer, &borrow(&descriptors)).is_ok() { Served::Answered } else { Served::Over }
+        let sent = client.send(&answer, &borrow(&descriptors)).is_ok();
+        self.raise_wanted();
+        if self.garbage.len() > GARBAGE {
+            self.sweep();
+        }
+        if sent { Served::Answered } else { Served::Over }
     }
 
     fn unpack(&self, target: &Path, descriptors: Vec<OwnedFd>) -> Result<Job, Refusal> {
@@ -197,6 +233,17 @@ impl Spawner {
         };
         Job::start(self.data.as_fd(), target, tar)
     }
+}
+
+/// What is readable.
+#[derive(Debug)]
+struct Ready {
+    listener: bool,
+    keeper: bool,
+    clients: Vec<bool>,
+    jobs: Vec<bool>,
+    /// Ids of cradles that came.
+    cradles: Vec<String>,
 }
 
 /// What became of a request.

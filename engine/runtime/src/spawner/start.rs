@@ -7,10 +7,12 @@ use std::rc::Rc;
 use super::device_rules;
 use super::files::{self, Files};
 use super::network;
+use super::pool::Kind;
 use super::running::{Kept, Running, namespace};
 use super::server::Spawner;
 use super::sources::{self, Places};
 use super::stdio::{Streams, borrow};
+use crate::capabilities::ProcessCapabilities;
 use crate::cgroups::Cgroup;
 use crate::failure::{Doing, refusal};
 use crate::lifecycle::{Blueprint, Cradle, filter, orders, send_orders};
@@ -54,42 +56,69 @@ impl Spawner {
         self.filter(&plan, &sandbox)?;
         let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
         let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
-        super::folders::make_layer(folder.as_fd(), &lowers)
+        super::folders::make_layer(folder.as_fd(), &lowers)?;
+        self.fresh.insert(id.to_owned());
+        Ok(())
     }
 
     /// Starts it; on failure everything made on the way is gone again, but for what an earlier start had left.
-    pub(super) fn start(&mut self, id: &str) -> Result<Started, Refusal> {
+    pub(super) fn start(&mut self, id: &str, next: Vec<String>) -> Result<Started, Refusal> {
         let Files { spec, sandbox, folder } = files::read(self.data.as_fd(), id)?;
         if self.running(id)?.is_some_and(|running| running.is_alive()) {
             return Err(refusal(RefusalKind::Conflict, format!("container {id} runs already")));
         }
         self.running.remove(id);
         let plan = plan(&spec, &sandbox)?;
-        let had_kept = self.find_kept(&sandbox)?;
-        let outcome = self.start_checked(&plan, &sandbox, &folder);
+        let kind = Kind::of(&plan, &sandbox);
+        let cradle = self.take_cradle(id, kind.as_ref());
+        let had_kept = cradle.is_none() && self.find_kept(&sandbox)?;
+        self.fresh.remove(id);
+        let outcome = self.start_checked(&plan, &sandbox, &folder, cradle);
+        if outcome.is_ok() {
+            self.pool.want(next, kind);
+        }
         if outcome.is_err() && !had_kept {
             self.let_go(&sandbox);
         }
         outcome
     }
 
-    fn start_checked(&mut self, plan: &Plan, sandbox: &Sandbox, folder: &OwnedFd) -> Result<Started, Refusal> {
+    fn start_checked(
+        &mut self,
+        plan: &Plan,
+        sandbox: &Sandbox,
+        folder: &OwnedFd,
+        cradle: Option<(Cradle, Cgroup)>,
+    ) -> Result<Started, Refusal> {
         self.sweep_own(&sandbox.id);
         let joined = self.joined(plan, sandbox)?;
         if joined.network.is_none() && joined.user.is_none() {
             self.ensure_kept(plan, sandbox)?;
         }
-        let parts = self.parts(plan, sandbox, joined)?;
+        let (cradle, cgroup) = cradle.unzip();
+        let parts = self.parts(plan, sandbox, joined, cgroup)?;
         let cgroup = parts.cgroup.clone();
-        let outcome = self.run_in(plan, sandbox, folder, parts);
+        let outcome = match cradle {
+            Some(cradle) => self.run_in(plan, sandbox, folder, parts, cradle),
+            None => match self.raise(plan, sandbox, &parts) {
+                Ok(cradle) => self.run_in(plan, sandbox, folder, parts, cradle),
+                Err(refusal) => Err(refusal),
+            },
+        };
         if outcome.is_err() {
             // It holds no process any more, or one that is about to end.
-            self.garbage.push(cgroup);
+            self.discard(cgroup);
         }
         outcome
     }
 
-    fn parts(&mut self, plan: &Plan, sandbox: &Sandbox, joined: Joined) -> Result<Parts, Refusal> {
+    fn parts(
+        &mut self,
+        plan: &Plan,
+        sandbox: &Sandbox,
+        joined: Joined,
+        cgroup: Option<Cgroup>,
+    ) -> Result<Parts, Refusal> {
         let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
         let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
         let shift = base.map(|base| self.layers.shift(base, self.data.as_fd())).transpose()?;
@@ -100,18 +129,23 @@ impl Spawner {
         };
         let root = overlay::make(&lowers, uppers, &sandbox.id)?;
         let filter = self.filter(plan, sandbox)?;
-        let cgroup = self.team_cgroup(&sandbox.team)?.child(&sandbox.id);
-        let cgroup = cgroup.map_err(|error| refusal(error.kind(), error.to_string()))?;
+        let cgroup = match cgroup {
+            Some(cgroup) => cgroup,
+            None => {
+                let cgroup = self.team_cgroup(&sandbox.team)?.child(&sandbox.id);
+                cgroup.map_err(|error| refusal(error.kind(), error.to_string()))?
+            }
+        };
         Ok(Parts { root, lowers, filter, cgroup, joined })
     }
 
-    fn run_in(&mut self, plan: &Plan, sandbox: &Sandbox, folder: &OwnedFd, parts: Parts) -> Result<Started, Refusal> {
+    /// Raises a cradle for a container that found none waiting.
+    fn raise(&self, plan: &Plan, sandbox: &Sandbox, parts: &Parts) -> Result<Cradle, Refusal> {
         let kept = self.kept.get(&sandbox.id);
         let joined = &parts.joined;
         let user = joined.user.as_ref().or_else(|| kept.and_then(|kept| kept.user.as_ref()));
         let network = joined.network.as_ref().or_else(|| kept.and_then(|kept| kept.network.as_ref()));
-        let endpoint = kept.and_then(|kept| kept.endpoint.clone());
-        let mut cradle = Cradle::raise(&Blueprint {
+        Cradle::raise(&Blueprint {
             nest: Nest {
                 user: user.map(AsFd::as_fd),
                 network: network.map(AsFd::as_fd),
@@ -126,7 +160,18 @@ impl Spawner {
             cgroup: Some(&parts.cgroup),
             own_program: Some(self.own_program.as_fd()),
             same_parent: true,
-        })?;
+        })
+    }
+
+    fn run_in(
+        &mut self,
+        plan: &Plan,
+        sandbox: &Sandbox,
+        folder: &OwnedFd,
+        parts: Parts,
+        mut cradle: Cradle,
+    ) -> Result<Started, Refusal> {
+        let endpoint = self.kept.get(&sandbox.id).and_then(|kept| kept.endpoint.clone());
         let address = endpoint.as_ref().map(|endpoint| endpoint.address.to_string()).unwrap_or_default();
         let (orders, mut descriptors) = self.orders(plan, sandbox, &parts, &address)?;
         let streams = if sandbox.stdio.tty { None } else { Some(Streams::make(sandbox.stdio.stdin)?) };
@@ -228,9 +273,9 @@ impl Spawner {
         let id = &sandbox.id;
         let pidfd = cradle.newborn.pidfd.as_fd();
         let done = (|| {
-            self.peers.keep(id, "folder", &[folder.as_fd()])?;
-            self.peers.keep(id, "pidfd", &[pidfd])?;
-            self.peers.keep(id, "stdio", &borrow(streams))?;
+            let parts: [(&str, &[BorrowedFd<'_>]); 3] =
+                [("folder", &[folder.as_fd()]), ("pidfd", &[pidfd]), ("stdio", &borrow(streams))];
+            self.peers.keep_all(id, &parts)?;
             let what = keeper::Watched::Container { id: id.clone() };
             let watch = keeper::Request::Watch { pid: cradle.newborn.pid, team: sandbox.team.key.clone(), what };
             let adopt = ToMonitor::Adopt {
@@ -273,9 +318,14 @@ impl Spawner {
         if !docker_default && plan.seccomp.is_none() {
             return Ok(None);
         }
-        let bounding = plan.process.capabilities().as_ref().map(|sets| sets.bounding().clone());
-        let key = serde_json::to_string(&(docker_default, bounding, &plan.seccomp))
-            .map_err(|error| refusal(RefusalKind::Internal, error.to_string()))?;
+        // By bits: a set of names is written in another order each time.
+        let bounding = match plan.process.capabilities() {
+            Some(sets) => Some(
+                ProcessCapabilities::from_oci(sets).map_err(|error| refusal(error.kind(), error.to_string()))?.bounding,
+            ),
+            None => None,
+        };
+        let key = format!("{docker_default} {bounding:?} {:?}", plan.seccomp);
         if let Some(program) = self.filters.get(&key) {
             return Ok(program.clone());
         }
@@ -326,6 +376,9 @@ impl Spawner {
         if self.kept.contains_key(&sandbox.id) {
             return Ok(true);
         }
+        if self.fresh.contains(&sandbox.id) {
+            return Ok(false);
+        }
         let user = self.peers.kept(&sandbox.id, "userns")?.into_iter().next();
         let network = self.peers.kept(&sandbox.id, "netns")?.into_iter().next();
         if user.is_none() && network.is_none() {
@@ -353,7 +406,8 @@ impl Spawner {
             None => {}
         }
         if let Some(network) = &kept.network {
-            kept.endpoint = network::furnish(&mut self.peers, sandbox, network.as_fd())?;
+            kept.endpoint =
+                network::furnish(&mut self.peers, &sandbox.id, &sandbox.team, &sandbox.network, network.as_fd())?;
         }
         let put = |peers: &mut super::peers::Peers, what: &str, namespace: &Option<OwnedFd>| match namespace {
             Some(namespace) => peers.keep(&sandbox.id, what, &[namespace.as_fd()]),

@@ -46,6 +46,11 @@ pub enum Request {
         /// Slash-separated name.
         name: String,
     },
+    /// As several `put`: names, each with the number of its descriptors among those beside this message, in order.
+    PutAll {
+        /// The names.
+        names: Vec<(String, usize)>,
+    },
     /// Hands out duplicates of what is kept under `name`. Answer: `kept` with descriptors, or a not-found refusal.
     Get {
         /// The name.

@@ -18,7 +18,7 @@ pub enum Request {
         /// [`super::VERSION`] of the caller.
         version: u32,
     },
-    /// Makes the team's parent cgroup and warms its pool of cradles.
+    /// Makes the team's parent cgroup.
     EnsureTeam {
         /// The team.
         team: Team,
@@ -39,6 +39,10 @@ pub enum Request {
     Start {
         /// Container id.
         id: String,
+        /// Ids of containers to be made: after the answer a cradle of the same kind is raised for each, so that their
+        /// start finds its first process standing. At most 64 stand; then the oldest is given back.
+        #[serde(default)]
+        next: Vec<String>,
     },
     /// Starts one more process inside. Answer: `exec-started`, descriptors beside it: the pty's master when
     /// `process.terminal`, else [stdin if asked,] stdout, stderr.

@@ -157,7 +157,13 @@ impl Harness {
 
     /// Starts what was created.
     pub fn start_again(&self, sandbox: &Sandbox) -> Result<Run, Refusal> {
-        let (Answer::Started(started), _) = self.ask(&Request::Start { id: sandbox.id.clone() })? else {
+        self.start_before(sandbox, &[])
+    }
+
+    /// Starts what was created, and asks for cradles for those that come next.
+    pub fn start_before(&self, sandbox: &Sandbox, next: &[&Sandbox]) -> Result<Run, Refusal> {
+        let next = next.iter().map(|sandbox| sandbox.id.clone()).collect();
+        let (Answer::Started(started), _) = self.ask(&Request::Start { id: sandbox.id.clone(), next })? else {
             panic!("not started");
         };
         let (adopt, mut descriptors) =
@@ -194,7 +200,16 @@ impl Harness {
         self.watched.lock().expect("lock").clone()
     }
 
-    /// Whether any cgroup of a container is left.
+    /// Waits until no cgroup of a container is left: they go when the spawner has time.
+    pub fn wait_until_no_cgroups(&self) {
+        let begun = std::time::Instant::now();
+        while !self.cgroups().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "left: {:?}", self.cgroups());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Cgroups of containers that are left.
     pub fn cgroups(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         find_cgroups(Path::new("/sys/fs/cgroup"), &format!("sampan-{}", self.instance), 3, &mut found);
@@ -342,6 +357,22 @@ fn serve_keeper(
                     kept.lock().expect("lock").insert(name, descriptors);
                     keeper::Answer::Done
                 }
+                keeper::Request::PutAll { names } => {
+                    let mut descriptors = descriptors.into_iter();
+                    for (name, count) in names {
+                        kept.lock().expect("lock").insert(name, descriptors.by_ref().take(count).collect());
+                    }
+                    keeper::Answer::Done
+                }
+                keeper::Request::List { prefix } => keeper::Answer::Names {
+                    names: kept
+                        .lock()
+                        .expect("lock")
+                        .keys()
+                        .filter(|name| name.starts_with(&prefix))
+                        .cloned()
+                        .collect(),
+                },
                 keeper::Request::Get { name } => match kept.lock().expect("lock").get(&name) {
                     Some(found) => {
                         given = found.iter().map(|one| one.try_clone().expect("clone")).collect();

@@ -131,7 +131,7 @@ fn a_restart_needs_no_daemon_and_waits_for_spawner() {
         let id = loop {
             let (request, _) = connection.receive::<spawner::Request>().expect("a request").expect("the monitor");
             match request {
-                spawner::Request::Start { id } => break id,
+                spawner::Request::Start { id, .. } => break id,
                 spawner::Request::Hello { .. } => {
                     let features = spawner::Features::default();
                     connection.send(&spawner::Answer::Welcome { version: 1, features }, &[]).expect("welcome");

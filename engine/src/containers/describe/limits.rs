@@ -62,13 +62,13 @@ pub(in crate::containers) fn check(limits: &Limits) -> Result<(), ContainerError
 }
 
 fn check_cpus(limits: &Limits) -> Result<(), ContainerError> {
-    let count = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-    if let Some(nano) = limits.nano_cpus
-        && nano > count * 1_000_000_000
-    {
-        return Err(invalid(format!(
-            "range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available"
-        )));
+    if let Some(nano) = limits.nano_cpus {
+        let count = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+        if nano > count * 1_000_000_000 {
+            return Err(invalid(format!(
+                "range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available"
+            )));
+        }
     }
     for (name, set) in [("cpus", &limits.cpuset_cpus), ("mems", &limits.cpuset_mems)] {
         let right = set.as_deref().is_none_or(|set| {

@@ -156,12 +156,14 @@ impl Resources {
             self.nano_cpus != 0 && self.cpu_quota != 0,
             "Conflicting options: Nano CPUs and CPU Quota cannot both be set",
         )?;
-        let available = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let most = i64::try_from(available).unwrap_or(1).saturating_mul(1_000_000_000);
-        if self.nano_cpus < 0 || self.nano_cpus > most {
-            return Err(DockerError::invalid(format!(
-                "range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
-            )));
+        if self.nano_cpus != 0 {
+            let available = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            let most = i64::try_from(available).unwrap_or(1).saturating_mul(1_000_000_000);
+            if self.nano_cpus < 0 || self.nano_cpus > most {
+                return Err(DockerError::invalid(format!(
+                    "range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
+                )));
+            }
         }
         refuse(
             self.cpu_period != 0 && !(1000..=1_000_000).contains(&self.cpu_period),
