@@ -6,6 +6,7 @@ use actix_web::web::Data;
 use anyhow::Context as _;
 use sampan_engine::images::StorageBackend;
 use sampan_engine::{Engine, Settings};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +63,9 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         let (app, stop) = (Data::from(app.clone()), stop.clone());
         move || serve_http(app, http, &stop)
     })?;
+
+    // To systemd, where the unit says Type=notify; nobody listens elsewhere.
+    sd_notify::notify(&[NotifyState::Ready]).context("tell systemd that the server is ready")?;
 
     tokio::select! {
         _ = terminate.recv() => {}

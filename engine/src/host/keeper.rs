@@ -186,6 +186,8 @@ fn start(claimed: &Claimed, helpers: &Helpers) -> Result<(), HostError> {
     command.args(["--instance", &claimed.instance, "--cgroup-parent", &format!("sampan-{}", claimed.instance)]);
     command.args(["--uid", &claimed.uid.to_string(), "--gid", &claimed.gid.to_string()]);
     command.arg("--sampan").arg(&helpers.sampan).arg("--").args(&helpers.net);
+    // What systemd told the server is not for it.
+    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
     command.current_dir("/").stdin(Stdio::null()).stdout(said).stderr(also);
     // Not our child for long: it makes itself a session and is taken over by init when the server ends.
     let child = command.spawn().map_err(HostError::io("start", &helpers.sampan))?;

@@ -13,7 +13,7 @@ use super::place::Place;
 /// Controllers that our groups want on v2.
 const WANTED: [&str; 6] = ["cpu", "cpuset", "hugetlb", "io", "memory", "pids"];
 /// The leaf into which processes of a delegated folder go, so that controllers can be enabled in it.
-const HELPERS: &str = "sampan-helpers";
+pub const HELPERS: &str = "sampan-helpers";
 
 /// The folder beneath which our parent is made, relative to the root: the nearest delegated one around this process on
 /// a unified host, else the root itself.

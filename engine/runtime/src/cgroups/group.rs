@@ -35,6 +35,15 @@ impl Cgroup {
         base.child(&format!("sampan-{instance}"))
     }
 
+    /// Where [`Self::parent`] makes the group `name` for a process that stands where this one stands, made or not.
+    ///
+    /// # Errors
+    /// [`CgroupError::Read`].
+    pub fn parent_path(layout: &Layout, name: &str) -> Result<String, CgroupError> {
+        let base = delegation::base(layout)?;
+        Ok(if base.is_empty() { name.to_owned() } else { format!("{base}/{name}") })
+    }
+
     /// The group at `path` (as [`Self::path`] gave it), if it exists in any hierarchy.
     ///
     /// # Errors

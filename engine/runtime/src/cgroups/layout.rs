@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, Mode, OFlags};
 
 use super::CgroupError;
+use super::place::Place;
 
 /// Controllers that limits or readings use. Others (net_cls, perf_event, rdma, …) are left alone.
 const KNOWN: [&str; 10] =
@@ -119,9 +120,10 @@ impl Layout {
             return rustix::fs::statat(memory.folder(), "memory.memsw.limit_in_bytes", rustix::fs::AtFlags::empty())
                 .is_ok();
         }
-        // The root of v2 has no limits: look into whatever group is there.
-        let Ok(entries) = fs::read_dir(&memory.mount_point) else { return false };
-        entries.flatten().any(|entry| entry.path().join("memory.swap.max").exists())
+        // The root of v2 has no limits: look into whatever group is there. By descriptor: spawner asks when its mount
+        // namespace shows no cgroups any more.
+        let groups = Place { hierarchy: memory, path: "" }.children().unwrap_or_default();
+        groups.iter().any(|path| Place { hierarchy: memory, path }.has("memory.swap.max"))
     }
 
     /// Where `controller` lives.

@@ -26,6 +26,7 @@ mod readings;
 mod tests;
 mod unified;
 
+pub use delegation::HELPERS;
 pub use error::CgroupError;
 pub use group::Cgroup;
 pub use layout::{Layout, World};

@@ -12,7 +12,8 @@ pub struct Arguments {
     pub state_root: PathBuf,
     /// `--instance`: the instance's short id, in the names of kernel objects.
     pub instance: String,
-    /// `--cgroup-parent`: the instance's cgroup, relative to each hierarchy's root.
+    /// `--cgroup-parent`: name of the instance's cgroup beneath the folder delegated to keeper, else beneath the roots;
+    /// once it runs, relative to each hierarchy's root.
     pub cgroup_parent: String,
     /// `--uid`: the instance's own user, which may call and which net and monitors run as.
     pub uid: u32,

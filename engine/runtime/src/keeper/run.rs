@@ -83,8 +83,13 @@ pub(super) struct Keeper {
 ///
 /// # Errors
 /// [`KeeperError`] when it cannot start; once it runs it goes on.
-pub fn run(arguments: Arguments) -> Result<(), KeeperError> {
+pub fn run(mut arguments: Arguments) -> Result<(), KeeperError> {
     let signals = prepare_process()?;
+    // All helpers stand where keeper stands; monitors are told the whole way.
+    match Layout::find().and_then(|layout| Cgroup::parent_path(&layout, &arguments.cgroup_parent)) {
+        Ok(path) => arguments.cgroup_parent = path,
+        Err(error) => eprintln!("keeper: {error}"),
+    }
     let state = &arguments.state_root;
     let _lock = take_state(state)?;
     for socket in ["spawner.sock", "net.sock"] {
