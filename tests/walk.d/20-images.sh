@@ -26,7 +26,8 @@ promise "127 layers are as good as one" deep
 
 hostile() {
   docker load -q -i "$images/hostile.tar" >/dev/null
-  docker run -d --name hostile hostile sleep 1000 >/dev/null
+  exits 125 docker run -d hostile sleep 1000; has "$(cat "$work/stderr")" "ids above 65,535"
+  docker run -d --userns host --name hostile hostile sleep 1000 >/dev/null
   pid=$(docker inspect -f '{{.State.Pid}}' hostile)
   python3 "$here/images/make" check "$images/hostile.expect.json" "/proc/$pid/root"
   docker rm -f hostile; docker rmi hostile

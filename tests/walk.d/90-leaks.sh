@@ -9,7 +9,7 @@ nothing_left() {
   kill "$(cat "$work/server.pid")"
   within 20 sh -c "! pgrep -f 'keeper --data-roo[t] $data'"
   "$sampan" down --purge --data-root "$data" --state-root "$state"
-  within 10 leak_free
+  within 10 leak_free || leak_free
 }
 leak_free() { snapshot >"$work/after"; lost=$(comm -13 "$work/before" "$work/after"); [ -z "$lost" ] || { echo "left behind: $lost"; return 1; };  }
 promise "no leak at the end: mounts, cgroups, namespaces, links, rules, processes" nothing_left

@@ -1,6 +1,6 @@
 # What the parts of the walk share: an instance of its own, two teams, and `promise NAME FUNCTION`.
 passed=0 failed=0
-work=$(mktemp -d /tmp/sampan-walk.XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/sampan-walk.XXXXXX")
 data=$work/data state=$work/state sock=$work/state/docker.sock
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url=http://127.0.0.1:$port
@@ -11,7 +11,9 @@ say() { printf '%s\n' "$*"; }
 promise() {
   [[ -n $pattern && ! $1 =~ $pattern ]] && return 0
   local begin=$SECONDS
-  if (set -euo pipefail; "$2") >"$work/output" 2>&1; then
+  # Not in a condition: there bash ignores errexit, and only the last line would count.
+  (set -euo pipefail; "$2") >"$work/output" 2>&1
+  if [ $? = 0 ]; then
     passed=$((passed + 1)); say "PASS $1 ($((SECONDS - begin)) s)"
   else
     failed=$((failed + 1)); say "FAIL $1 ($((SECONDS - begin)) s)"; tail -n 25 "$work/output" | sed 's/^/     /'
@@ -39,7 +41,7 @@ launch() {
 }
 relaunch() { server=$(cat "$work/server.pid"); kill -9 "$server" 2>/dev/null; launch; }
 pid_of() { # the pid of one of the instance's helpers: keeper, spawner, net, monitor
-  pgrep -f "(sampan-runtime|sampan) $1 .*$state" | head -n 1
+  pgrep -f "(sampan-runtime|sampan) $1 .*--instance $(cat "$data/instance")" | head -n 1
 }
 snapshot() { # what a leak would add to
   { awk '{print "mount " $5}' /proc/self/mountinfo

@@ -1,7 +1,7 @@
 //! Who ended, with which status, and who must be told.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -64,7 +64,7 @@ impl Children {
             (false, _) => None,
             (true, Some(end)) => Some(end),
             // Ended and reaped by somebody else, unless we shall reap it ourselves in a moment.
-            (true, None) => (!ours).then(|| End { status: foreign_status(&pidfd), at_ns: now_ns() }),
+            (true, None) => (!ours).then(|| End { status: foreign_status(pid, &pidfd), at_ns: now_ns() }),
         };
         if let Some(old) = self.watched.remove(&what) {
             self.by_pid.remove(&old.pid);
@@ -100,8 +100,9 @@ impl Children {
 
     /// The pidfd of such a process became readable.
     pub(super) fn foreign_ended(&mut self, what: &Watched) -> Option<Ended> {
-        let pidfd = self.watched.get_mut(what)?.foreign.take()?;
-        self.end(what, End { status: foreign_status(&pidfd), at_ns: now_ns() })
+        let record = self.watched.get_mut(what)?;
+        let (pid, pidfd) = (record.pid, record.foreign.take()?);
+        self.end(what, End { status: foreign_status(pid, &pidfd), at_ns: now_ns() })
     }
 
     /// Whether a process is watched and not over.
@@ -187,9 +188,13 @@ fn is_our_child(pid: i32) -> bool {
     rustix::process::waitid(WaitId::Pid(pid), options).is_ok()
 }
 
-/// The status of a process that somebody else reaps, a moment after its end.
-fn foreign_status(pidfd: &OwnedFd) -> i32 {
+/// The status of a process that somebody else reaps, a moment after its end: while it is a zombie, its entry in /proc
+/// has it; once it was reaped, a kernel from 6.15 on still knows.
+fn foreign_status(pid: i32, pidfd: &OwnedFd) -> i32 {
     for _ in 0..20 {
+        if let Some(status) = zombie_status(pid, pidfd.as_fd()) {
+            return status;
+        }
         match crate::sys::pidfd::exit_status(pidfd) {
             Ok(Some(status)) => return status,
             Ok(None) => std::thread::sleep(Duration::from_millis(1)),
@@ -197,6 +202,17 @@ fn foreign_status(pidfd: &OwnedFd) -> i32 {
         }
     }
     STATUS_UNKNOWN
+}
+
+/// The last field of /proc/PID/stat, `exit_code` (proc_pid_stat(5)); to be read by root. Checked after the reading: as long
+/// as nobody has reaped the process, its number is nobody else's.
+fn zombie_status(pid: i32, pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    let status = fields.trim_end().rsplit(' ').next()?.parse().ok()?;
+    let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let is_same = about.lines().any(|line| line.strip_prefix("Pid:").is_some_and(|it| it.trim() == pid.to_string()));
+    (fields.starts_with('Z') && is_same).then_some(status)
 }
 
 #[cfg(test)]
@@ -245,5 +261,19 @@ mod tests {
         assert_eq!(told.end.status, 0);
         drop(child.stdin.take());
         child.wait().expect("it ends");
+    }
+
+    #[test]
+    fn the_status_of_a_zombie_is_read_and_another_process_is_not_taken_for_it() {
+        let (mut child, pidfd, pid) = child();
+        assert_eq!(zombie_status(pid, pidfd.as_fd()), None, "it runs");
+        child.kill().expect("killed");
+        while !is_over(pidfd.as_fd()) {
+            std::thread::yield_now();
+        }
+        assert_eq!(foreign_status(pid, &pidfd), 9);
+        assert_eq!(zombie_status(1, pidfd.as_fd()), None, "another's number");
+        child.wait().expect("reaped");
+        assert_eq!(zombie_status(pid, pidfd.as_fd()), None, "reaped");
     }
 }
