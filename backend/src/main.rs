@@ -51,6 +51,8 @@ fn dispatch(place: &Place, command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
+    // A refusal costs memory, nothing else.
+    host::be_thrifty();
     let filter = tracing_subscriber::EnvFilter::try_from_env("SAMPAN_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let prepared = sampan::serve::prepare(config)?;

@@ -37,6 +37,9 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// Time between two rounds of [`give_memory_back`].
+const MEMORY_ROUND: Duration = Duration::from_secs(20);
+
 /// What all nouns of one engine share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -100,6 +103,7 @@ impl Engine {
         shared.catch_up().await?;
         shared.sweep_volumes().await?;
         tokio::spawn(chart_all(shared.clone()));
+        tokio::spawn(give_memory_back());
         Ok(Self { shared })
     }
 
@@ -179,5 +183,16 @@ async fn keep_listening(shared: Arc<Shared>) {
                 pause = (pause * 2).min(Duration::from_secs(10));
             }
         }
+    }
+}
+
+/// The allocator keeps what a load or a burst of requests took; an idle server gives it back.
+async fn give_memory_back() {
+    let mut rounds = tokio::time::interval(MEMORY_ROUND);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        // A round that was lost is made up for by the next.
+        let _ = tokio::task::spawn_blocking(sampan_runtime::sys::memory::trim).await;
     }
 }

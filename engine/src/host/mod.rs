@@ -22,4 +22,5 @@ pub use keeper::{Helpers, Keeper};
 pub use parent::parent;
 pub use privileges::{drop_all, require_root};
 pub use roots::{Claimed, claim};
+pub use sampan_runtime::sys::memory::be_thrifty;
 pub use view::enter_private_view;

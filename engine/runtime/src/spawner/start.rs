@@ -175,9 +175,20 @@ impl Spawner {
         let address = endpoint.as_ref().map(|endpoint| endpoint.address.to_string()).unwrap_or_default();
         let (orders, mut descriptors) = self.orders(plan, sandbox, &parts, &address)?;
         let streams = if sandbox.stdio.tty { None } else { Some(Streams::make(sandbox.stdio.stdin)?) };
-        let streams = self.give_orders(plan, orders, &mut descriptors, streams, &parts, &mut cradle)?;
+        let looked_up = orders.program.lookup;
+        let outside = Self::give_orders(plan, orders, &mut descriptors, streams, &parts, &mut cradle)?;
         let at_ns = now_ns();
-        self.announce(sandbox, folder, &cradle, &streams, at_ns)?;
+        if sandbox.stdio.tty {
+            let (_, _, master) = cradle.wait_until_prepared()?;
+            self.announce(sandbox, folder, &cradle, master.as_slice(), at_ns)?;
+        } else {
+            // Keeper and monitor are told while the init puts its root together.
+            self.announce(sandbox, folder, &cradle, &outside, at_ns)?;
+            if let Err(refusal) = hand_over(plan, &mut cradle, looked_up, outside) {
+                self.take_back(sandbox);
+                return Err(refusal);
+            }
+        }
         if let Err(refusal) = cradle.run() {
             self.take_back(sandbox);
             return Err(refusal);
@@ -227,9 +238,8 @@ impl Spawner {
         Ok((orders, descriptors))
     }
 
-    /// Up to the moment before the program; answers the ends of the streams that stay outside.
+    /// Says what is to be done; answers the ends of the streams that stay outside.
     fn give_orders(
-        &mut self,
         plan: &Plan,
         orders: crate::spec::Orders,
         descriptors: &mut Vec<OwnedFd>,
@@ -248,17 +258,9 @@ impl Spawner {
         descriptors.extend(inside);
         cradle.wait_until_ready()?;
         parts.cgroup.apply(&plan.resources).map_err(|error| refusal(error.kind(), error.to_string()))?;
-        let looked_up = orders.program.lookup;
         send_orders(&cradle.newborn.connection, orders, descriptors)?;
         descriptors.clear();
-        let (user, group, master) = cradle.wait_until_prepared()?;
-        if looked_up && !outside.is_empty() {
-            let (user, group) = host_ids(plan, user, group)?;
-            let streams = Streams { inside: Vec::new(), outside };
-            streams.give_to(user, group)?;
-            return Ok(streams.outside);
-        }
-        Ok(if outside.is_empty() { master.into_iter().collect() } else { outside })
+        Ok(outside)
     }
 
     /// Hands process and streams to keeper and monitor, before the program runs.
@@ -447,6 +449,16 @@ fn from<'a>(whose: &Whose, namespace: Option<&'a OwnedFd>) -> From<'a> {
         (Whose::Own, None) => From::New,
         _ => From::Here,
     }
+}
+
+/// Waits for the last step before the program, and gives the streams to the user that was found in the root.
+fn hand_over(plan: &Plan, cradle: &mut Cradle, looked_up: bool, outside: Vec<OwnedFd>) -> Result<(), Refusal> {
+    let (user, group, _) = cradle.wait_until_prepared()?;
+    if looked_up {
+        let (user, group) = host_ids(plan, user, group)?;
+        Streams { inside: Vec::new(), outside }.give_to(user, group)?;
+    }
+    Ok(())
 }
 
 fn host_ids(plan: &Plan, user: u32, group: u32) -> Result<(u32, u32), Refusal> {

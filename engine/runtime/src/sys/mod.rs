@@ -5,6 +5,7 @@ pub mod clone;
 pub mod descriptors;
 pub mod launch;
 pub mod loopback;
+pub mod memory;
 pub mod mounts;
 pub mod pidfd;
 pub mod seccomp;

@@ -166,9 +166,14 @@ impl Harness {
         let (Answer::Started(started), _) = self.ask(&Request::Start { id: sandbox.id.clone(), next })? else {
             panic!("not started");
         };
-        let (adopt, mut descriptors) =
-            self.adopted.lock().expect("lock").recv_timeout(Duration::from_secs(5)).expect("adopted");
-        assert!(matches!(&adopt, monitor::Request::Adopt { id, pid, .. } if *id == sandbox.id && *pid == started.pid));
+        let adopted = self.adopted.lock().expect("lock");
+        let mut descriptors = loop {
+            let (adopt, descriptors) = adopted.recv_timeout(Duration::from_secs(5)).expect("adopted");
+            // Others are of starts that failed later, and were abandoned again.
+            if matches!(&adopt, monitor::Request::Adopt { id, pid, .. } if *id == sandbox.id && *pid == started.pid) {
+                break descriptors;
+            }
+        };
         let streams = descriptors.split_off(2);
         let pidfd = descriptors.pop().expect("pidfd");
         Ok(Run { id: sandbox.id.clone(), started, pidfd, streams })
