@@ -47,6 +47,7 @@ snapshot() { # what a leak would add to
   { awk '{print "mount " $5}' /proc/self/mountinfo
     ip -o link | awk -F': ' '{print "link " $2}' | sed 's/@.*//'
     find /sys/fs/cgroup -maxdepth 3 -type d -name 'sampan-*' | sed 's/^/cgroup /'
+    sed -n 's/^\(sampan-[^:]*\):.*/ids \1/p' /etc/subuid
     nft list tables 2>/dev/null | sed 's/^/nft /'
     find /proc/[0-9]*/ns/net -maxdepth 0 -printf '%l\n' 2>/dev/null | sed 's/^/netns /'; } | sort -u
 }

@@ -40,6 +40,11 @@ pub fn inspect(app: &App, target: &Granted<View, Container>) -> Result<Arc<Seen>
     Ok(app.engine.containers().get(target.owner(), target.noun().id())?)
 }
 
+/// Kinds and numbers of the namespaces of its main process.
+pub async fn namespaces(app: &App, target: &Granted<View, Container>) -> Result<Vec<(String, u64)>> {
+    Ok(app.engine.containers().namespaces(target.owner(), target.noun().id()).await?)
+}
+
 /// Space that its writable layer takes.
 pub async fn usage(app: &App, target: &Granted<View, Container>) -> Result<Usage> {
     Ok(app.engine.containers().usage(target.owner(), target.noun().id()).await?)

@@ -65,6 +65,15 @@ const BSD: [(Column, &str); 10] = [
 ];
 
 impl Containers {
+    /// Kinds (`user`, `mnt`, `pid`, `net`, `ipc`, `uts`, `cgroup`) and numbers of the namespaces of the main process.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotFound`], or a refusal when it does not run.
+    pub async fn namespaces(&self, owner: &Owner, reference: &str) -> Result<Vec<(String, u64)>, ContainerError> {
+        let slot = self.shared.table.find(owner, reference)?;
+        Ok(self.shared.spawner.namespaces(&slot.now().id).await?)
+    }
+
     /// Its processes, read from /proc. `arguments` are those of `ps`: the common ones, others are refused.
     pub async fn top(&self, owner: &Owner, reference: &str, arguments: &str) -> Result<Top, ContainerError> {
         let container = self.get(owner, reference)?;

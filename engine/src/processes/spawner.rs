@@ -164,6 +164,14 @@ impl Spawner {
         }
     }
 
+    /// Kinds and numbers of the namespaces of a running container's main process.
+    pub(crate) async fn namespaces(&self, id: &str) -> Result<Vec<(String, u64)>, ProcessError> {
+        match self.client.ask(&Request::Namespaces { id: id.into() }).await? {
+            Answer::Namespaces { numbers } => Ok(numbers),
+            _ => Err(OUT_OF_TURN),
+        }
+    }
+
     /// Host pids of all processes of a container.
     pub(crate) async fn processes(&self, id: &str) -> Result<Vec<i32>, ProcessError> {
         match self.client.ask(&Request::Processes { id: id.into() }).await? {

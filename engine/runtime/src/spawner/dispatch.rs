@@ -29,6 +29,7 @@ impl Spawner {
             Request::Start { id, next } => self.start(&id, next).map(Answer::Started),
             Request::Usage { target } => self.usage(&target),
             Request::Processes { id } => self.processes(&id),
+            Request::Namespaces { id } => self.namespaces(&id),
             other => self.plain(other).map(|()| Answer::Done),
         };
         (answered.unwrap_or_else(Answer::Refused), Vec::new())
@@ -57,6 +58,7 @@ impl Spawner {
             | Request::Exec { .. }
             | Request::Unpack { .. }
             | Request::Usage { .. }
+            | Request::Namespaces { .. }
             | Request::Processes { .. } => Err(refusal(RefusalKind::Internal, "spawner lost its way in a request")),
         }
     }
@@ -132,6 +134,21 @@ impl Spawner {
 
     fn processes(&mut self, id: &str) -> Result<Answer, Refusal> {
         Ok(Answer::Pids { pids: self.cgroup_of(id)?.processes().map_err(explain)? })
+    }
+
+    /// Only root may look at these of a process that is not its own.
+    fn namespaces(&mut self, id: &str) -> Result<Answer, Refusal> {
+        use std::os::unix::fs::MetadataExt;
+        let pid = self.alive(id)?.pid;
+        let numbers = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"].into_iter().map(|kind| {
+            let found = std::fs::metadata(format!("/proc/{pid}/ns/{kind}"));
+            let number = found.doing(|| format!("look at the {kind} namespace of container {id}"))?.ino();
+            Ok((kind.to_owned(), number))
+        });
+        let numbers = numbers.collect::<Result<Vec<_>, Refusal>>()?;
+        // Only now it is sure that the number was not another process's.
+        self.alive(id)?;
+        Ok(Answer::Namespaces { numbers })
     }
 
     fn usage(&mut self, target: &std::path::Path) -> Result<Answer, Refusal> {

@@ -134,6 +134,11 @@ pub enum Request {
         /// Container id.
         id: String,
     },
+    /// Numbers of the namespaces of the main process. Answer: `namespaces`.
+    Namespaces {
+        /// Container id.
+        id: String,
+    },
 }
 
 /// Answers of spawner.
@@ -162,6 +167,11 @@ pub enum Answer {
         bytes: u64,
         /// Inodes.
         files: u64,
+    },
+    /// To `namespaces`: kind (`user`, `mnt`, `pid`, `net`, `ipc`, `uts`, `cgroup`) and inode number (namespaces(7)).
+    Namespaces {
+        /// One for each kind.
+        numbers: Vec<(String, u64)>,
     },
     /// To `processes`.
     Pids {

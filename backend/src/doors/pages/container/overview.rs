@@ -58,7 +58,7 @@ struct Isolation {
 }
 
 struct Namespace {
-    name: &'static str,
+    name: String,
     number: String,
     host: bool,
 }
@@ -73,6 +73,11 @@ pub async fn show(
     let target = app.policy().container::<View>(&reader.caller, &id).map_err(|e| reader.refuse(e))?;
     let container = service::containers::inspect(&app, &target).map_err(|e| reader.refuse(e))?;
     let sample = if container.state.is_alive() { sample(&app, &reader, &id).await } else { None };
+    // It may end at any moment; the page is whole without them.
+    let spaces = match container.state.is_alive() {
+        true => service::containers::namespaces(&app, &target).await.unwrap_or_default(),
+        false => Vec::new(),
+    };
     let t = reader.t;
     let whole = Whole {
         head: Head::of(&container, t, "overview"),
@@ -81,7 +86,7 @@ pub async fn show(
         runs_as: runs_as(&container, t),
         ports: ports(&container),
         mounts: mounts(&container),
-        isolation: isolation(&container, t),
+        isolation: isolation(&container, &spaces, t),
         frame: reader.frame(&app, "containers").await.map_err(|e| reader.refuse(e))?,
     };
     if part.wanted() {
@@ -179,7 +184,7 @@ fn mount_destination(mount: &sampan_engine::containers::MountPoint) -> String {
     mount.destination.display().to_string()
 }
 
-fn isolation(container: &Container, t: Texts) -> Isolation {
+fn isolation(container: &Container, spaces: &[(String, u64)], t: Texts) -> Isolation {
     let security = &container.config.security;
     let host_user = security.user_namespace_host || security.privileged;
     let first = container.owner.base_id;
@@ -215,7 +220,7 @@ fn isolation(container: &Container, t: Texts) -> Isolation {
     Isolation {
         note: t.get(if host_user { "isolation-host" } else { "isolation-mapped" }),
         pid,
-        namespaces: pid.map(|pid| namespaces(pid, container)).unwrap_or_default(),
+        namespaces: namespaces(spaces, container),
         id_map: if host_user {
             t.get("id-map-host")
         } else {
@@ -225,8 +230,8 @@ fn isolation(container: &Container, t: Texts) -> Isolation {
     }
 }
 
-/// Numbers of the namespaces as the kernel says, where this process may look; which are the host's is known anyway.
-fn namespaces(pid: i32, container: &Container) -> Vec<Namespace> {
+/// Numbers of the namespaces as the kernel says, and which are the host's own.
+fn namespaces(spaces: &[(String, u64)], container: &Container) -> Vec<Namespace> {
     let security = &container.config.security;
     let host = |name: &str| match name {
         "user" => security.user_namespace_host || security.privileged,
@@ -237,18 +242,8 @@ fn namespaces(pid: i32, container: &Container) -> Vec<Namespace> {
         "cgroup" => security.cgroup_host,
         _ => false,
     };
-    ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"]
-        .into_iter()
-        .map(|name| Namespace { name, number: number(pid, name), host: host(name) })
+    spaces
+        .iter()
+        .map(|(name, number)| Namespace { name: name.clone(), number: number.to_string(), host: host(name) })
         .collect()
-}
-
-fn number(pid: i32, name: &str) -> String {
-    std::fs::read_link(format!("/proc/{pid}/ns/{name}"))
-        .ok()
-        .and_then(|link| {
-            let text = link.to_string_lossy().into_owned();
-            text.split_once('[').map(|(_, number)| number.trim_end_matches(']').to_owned())
-        })
-        .unwrap_or_else(|| "·".to_owned())
 }
