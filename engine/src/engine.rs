@@ -76,7 +76,8 @@ impl Engine {
         let spawner = Arc::new(Spawner::new(&settings.state_root));
         let features = spawner.features().await?;
         let found = if features.erofs { StorageBackend::Erofs } else { StorageBackend::Folders };
-        let images = Images::open(&settings.data_root, pool.clone(), settings.storage.unwrap_or(found))?;
+        let backend = settings.storage.unwrap_or(found);
+        let images = Images::open(&settings.data_root, pool.clone(), backend, spawner.clone())?;
         let (ends, ended) = mpsc::unbounded_channel();
         let keeper = Arc::new(Keeper::new(&settings.state_root, ends));
         let (tell, told) = mpsc::unbounded_channel();

@@ -289,61 +289,6 @@ fn what_is_not_a_container_is_refused_with_a_sentence() {
     assert_eq!(kind(Request::Usage { target: "nothing".into() }), RefusalKind::NotFound);
 }
 
-#[test]
-fn a_layer_is_unpacked_whole_or_not_at_all() {
-    use std::os::fd::AsFd;
-    use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
-
-    let harness = Harness::start("");
-    let folder = tempfile::tempdir().expect("folder");
-    let source = folder.path().join("source");
-    std::fs::create_dir_all(source.join("etc/deep")).expect("source");
-    std::fs::write(source.join("etc/deep/file"), "text").expect("file");
-    std::fs::hard_link(source.join("etc/deep/file"), source.join("twin")).expect("twin");
-    std::fs::write(source.join("etc/.wh.gone"), "").expect("mark");
-    std::fs::write(source.join("etc/deep/.wh..wh..opq"), "").expect("mark");
-    symlink("/etc/passwd", source.join("link")).expect("link");
-    std::os::unix::fs::chown(source.join("etc/deep/file"), Some(33), Some(34)).expect("owner");
-    let tar = folder.path().join("tar");
-    let made = std::process::Command::new("tar").arg("-C").arg(&source).arg("-cf").arg(&tar).arg(".").status();
-    assert!(made.expect("tar").success());
-    let unpack = |target: &str, tar: &std::path::Path| {
-        let file = std::fs::File::open(tar).expect("tar");
-        harness.ask_with(&Request::Unpack { target: target.into() }, &[file.as_fd()]).map(|_| ())
-    };
-
-    unpack("layers/new", &tar).expect("unpacked");
-
-    let new = harness.data().join("layers/new");
-    let file = std::fs::metadata(new.join("etc/deep/file")).expect("file");
-    assert_eq!((file.uid(), file.gid(), file.nlink()), (33, 34, 2));
-    let gone = std::fs::symlink_metadata(new.join("etc/gone")).expect("whiteout");
-    assert!(gone.file_type().is_char_device() && gone.rdev() == 0);
-    let mut value = [0_u8; 8];
-    let length = rustix::fs::getxattr(new.join("etc/deep"), "trusted.overlay.opaque", &mut value[..]).expect("opaque");
-    assert_eq!(&value[..length], b"y");
-    assert_eq!(std::fs::read_link(new.join("link")).expect("link").to_str(), Some("/etc/passwd"));
-    assert_eq!(unpack("layers/new", &tar).unwrap_err().kind, RefusalKind::Conflict);
-
-    let hostile = folder.path().join("hostile");
-    let made = std::process::Command::new("tar")
-        .arg("-C")
-        .arg(source.join("etc"))
-        .args(["-P", "-cf"])
-        .arg(&hostile)
-        .arg("../twin")
-        .status();
-    assert!(made.expect("tar").success());
-    let refusal = unpack("layers/other", &hostile).unwrap_err();
-    assert_eq!(refusal.kind, RefusalKind::Invalid, "{refusal}");
-    std::fs::write(&hostile, &std::fs::read(&tar).expect("tar")[..1_300]).expect("cut");
-    assert_eq!(unpack("layers/other", &hostile).unwrap_err().kind, RefusalKind::Invalid);
-    let left: Vec<_> = std::fs::read_dir(harness.data().join("layers")).expect("list").flatten().collect();
-    assert_eq!(left.len(), 2, "{left:?}");
-    harness.ask(&Request::RemoveLayer { target: "layers/new".into() }).expect("removed");
-    assert!(!new.exists());
-}
-
 /// A root mounted `nodev` is no wall for CAP_SYS_ADMIN in a user namespace; the filter of devices is.
 #[test]
 fn a_device_node_of_the_image_cannot_be_opened_even_after_a_remount() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::digest::Digest;
-use crate::layers::chain_id;
+use crate::layers::{chain_id, chain_ids};
 
 /// What lies in the stores.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub fn mark(images: &[(Digest, Vec<Digest>)], held: &HashSet<Digest>, present: &
         blobs.insert(*id);
         layers.extend(diff_ids);
         merged.extend(chain_id(diff_ids));
-        folders.extend((1..=diff_ids.len()).filter_map(|count| chain_id(&diff_ids[..count])));
+        folders.extend(chain_ids(diff_ids));
     }
     let unused = |present: &BTreeSet<Digest>, used: &HashSet<Digest>| {
         present.iter().filter(|digest| !used.contains(digest)).copied().collect()

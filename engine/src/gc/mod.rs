@@ -16,6 +16,7 @@ pub use sweep::{Swept, sweep};
 use crate::content::ContentError;
 use crate::kind::Kind;
 use crate::layers::LayerError;
+use crate::processes::ProcessError;
 
 /// Why a sweep stopped; what it had taken until then is gone, and the next one goes on.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,13 @@ pub enum SweepError {
         #[from]
         source: LayerError,
     },
+    /// Plain folders cannot be removed; they have other names already, and the next sweep tries again.
+    #[error("cannot remove unpacked layers")]
+    Folders {
+        /// Why.
+        #[from]
+        source: ProcessError,
+    },
     /// A blob cannot be removed.
     #[error("cannot sweep blobs")]
     Blobs {
@@ -55,6 +63,7 @@ impl SweepError {
         match self {
             Self::Store { .. } | Self::Damaged { .. } => Kind::Internal,
             Self::Layers { source } => source.kind(),
+            Self::Folders { source } => source.kind(),
             Self::Blobs { source } => source.kind(),
         }
     }

@@ -16,12 +16,16 @@ use crate::store::images;
 /// A blob younger than this may belong to work that has not taken its lease yet.
 const BLOB_GRACE: Duration = Duration::from_secs(600);
 
+/// What the name of a plain folder begins with that nobody needs any more.
+const REMOVED: &str = ".removed-";
+
 /// What a sweep did.
 #[derive(Debug, Default)]
 pub struct Swept {
     /// What went.
     pub doomed: Doomed,
-    /// Plain folders still to be removed by the spawner, since they are root's; relative to the data root.
+    /// Plain folders still to be removed by the spawner, since what is in them is root's; also those that an earlier
+    /// sweep renamed and nobody removed. Relative to the data root.
     pub folders: Vec<PathBuf>,
 }
 
@@ -47,9 +51,11 @@ pub async fn sweep(
     let moved = tokio::task::spawn_blocking(move || {
         let doomed = mark(&rows, &held, &present(&content, &layers)?);
         let trash = move_away(&doomed, &content, &layers)?;
-        Ok::<_, SweepError>((doomed, trash))
+        let folders = renamed(&layers.layers().join("folders"))?;
+        Ok::<_, SweepError>((doomed, trash, folders))
     });
-    let (doomed, trash) = moved.await.map_err(|error| LayerError::io("sweep", "layers")(io::Error::other(error)))??;
+    let (doomed, trash, folders) =
+        moved.await.map_err(|error| LayerError::io("sweep", "layers")(io::Error::other(error)))??;
     for diff_id in &doomed.layers {
         images::delete_layer(&mut connection, &diff_id.to_string()).await?;
     }
@@ -60,7 +66,6 @@ pub async fn sweep(
         .map_err(io::Error::other)
         .and_then(|closed| closed)
         .map_err(LayerError::io("remove swept layers in", "layers/tmp"))?;
-    let folders = doomed.folders.iter().map(|chain_id| Path::new("layers/folders").join(chain_id.hex())).collect();
     Ok(Swept { doomed, folders })
 }
 
@@ -89,6 +94,18 @@ fn names(folder: &Path, wanted: impl Fn(&std::fs::DirEntry) -> bool) -> Result<B
     Ok(found)
 }
 
+/// Plain folders that were renamed to be removed, relative to the data root.
+fn renamed(folder: &Path) -> Result<Vec<PathBuf>, SweepError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(LayerError::io("list", folder))? {
+        let name = entry.map_err(LayerError::io("list", folder))?.file_name();
+        if name.to_string_lossy().starts_with(REMOVED) {
+            found.push(Path::new("layers/folders").join(name));
+        }
+    }
+    Ok(found)
+}
+
 /// Renames what is doomed into a folder that goes when it is dropped.
 fn move_away(doomed: &Doomed, content: &ContentStore, layers: &LayerStore) -> Result<tempfile::TempDir, SweepError> {
     let trash = layers.temporary_folder()?;
@@ -100,6 +117,13 @@ fn move_away(doomed: &Doomed, content: &ContentStore, layers: &LayerStore) -> Re
     }
     for diff_id in &doomed.layers {
         away(layers.folder(diff_id), diff_id.hex())?;
+    }
+    // Within their own folder, since what is root's cannot be moved to another one.
+    for chain_id in &doomed.folders {
+        let from = layers.layers().join("folders").join(chain_id.hex());
+        let name = format!("{REMOVED}{}-{:016x}", chain_id.hex(), rand::random::<u64>());
+        let to = from.with_file_name(name);
+        std::fs::rename(&from, to).map_err(LayerError::io("rename", from))?;
     }
     for digest in &doomed.blobs {
         let path = content.path(digest);

@@ -1,7 +1,8 @@
 //! The handle of all images, and one image.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use sampan_runtime::sandbox::Root;
 use sqlx::SqlitePool;
@@ -10,7 +11,8 @@ use super::{ImageConfiguration, ImageError};
 use crate::content::ContentStore;
 use crate::digest::Digest;
 use crate::gc::{Leases, SweepError, Swept};
-use crate::layers::{HighId, LayerError, LayerStore};
+use crate::layers::{HighId, LayerStore};
+use crate::processes::Spawner;
 use crate::reference::ImageReference;
 use crate::store::images::ImageRow;
 
@@ -19,7 +21,7 @@ use crate::store::images::ImageRow;
 pub enum StorageBackend {
     /// One mounted EROFS index over the layers' tars: kernel 6.12 or later, data root not on overlayfs.
     Erofs,
-    /// Plain folders, unpacked by the spawner's helper: everywhere else.
+    /// A plain folder for each layer, unpacked by the spawner's helper, put on each other by overlayfs: everywhere else.
     Folders,
 }
 
@@ -36,6 +38,12 @@ pub(super) struct Shared {
     pub layers: LayerStore,
     pub leases: Leases,
     pub backend: StorageBackend,
+    /// Unpacks layers and removes what it unpacked.
+    pub spawner: Arc<Spawner>,
+    /// Held while layers are unpacked: images share them.
+    pub unpacking: tokio::sync::Mutex<()>,
+    /// Bytes of plain folders, by chain id, as far as anybody asked: they never change.
+    pub folder_bytes: Mutex<HashMap<Digest, u64>>,
 }
 
 /// One image of a team.
@@ -64,10 +72,25 @@ impl Images {
     ///
     /// # Errors
     /// [`ImageError`] when its folders cannot be made.
-    pub fn open(data_root: &Path, pool: SqlitePool, backend: StorageBackend) -> Result<Self, ImageError> {
+    pub fn open(
+        data_root: &Path,
+        pool: SqlitePool,
+        backend: StorageBackend,
+        spawner: Arc<Spawner>,
+    ) -> Result<Self, ImageError> {
         let content = ContentStore::open(data_root)?;
         let layers = LayerStore::open(data_root).map_err(|source| ImageError::Root { source })?;
-        let images = Self { shared: Arc::new(Shared { pool, content, layers, leases: Leases::new(), backend }) };
+        let shared = Shared {
+            pool,
+            content,
+            layers,
+            leases: Leases::new(),
+            backend,
+            spawner,
+            unpacking: tokio::sync::Mutex::default(),
+            folder_bytes: Mutex::default(),
+        };
+        let images = Self { shared: Arc::new(shared) };
         // A load that was killed between its renames and its rows left layers that no image has.
         if tokio::runtime::Handle::try_current().is_ok() {
             images.sweep_later();
@@ -87,13 +110,12 @@ impl Images {
     pub async fn root(&self, image: &Image) -> Result<Root, ImageError> {
         let (layers, diff_ids) = (self.shared.layers.clone(), image.diff_ids.clone());
         let made = match self.shared.backend {
-            StorageBackend::Erofs => tokio::task::spawn_blocking(move || layers.erofs_root(&diff_ids)).await,
-            StorageBackend::Folders => {
-                let reason = "plain folders are not made yet; the data root needs kernel 6.12".to_owned();
-                Ok(Err(LayerError::Unsupported { path: image.shown(), reason }))
+            StorageBackend::Erofs => {
+                tokio::task::spawn_blocking(move || layers.erofs_root(&diff_ids)).await.map_err(joining)?
             }
+            StorageBackend::Folders => self.unpacked(&diff_ids).await,
         };
-        made.map_err(joining)?.map_err(|source| ImageError::Root { source })
+        made.map_err(|source| ImageError::Root { source })
     }
 
     /// Removes layers, indexes and blobs that no image of any team needs and no work in progress holds.
@@ -101,8 +123,12 @@ impl Images {
     /// # Errors
     /// [`SweepError`].
     pub async fn sweep(&self) -> Result<Swept, SweepError> {
-        let Shared { pool, content, layers, leases, .. } = &*self.shared;
-        crate::gc::sweep(pool, content, layers, leases).await
+        let Shared { pool, content, layers, leases, spawner, .. } = &*self.shared;
+        let swept = crate::gc::sweep(pool, content, layers, leases).await?;
+        for folder in &swept.folders {
+            spawner.remove_layer(folder).await?;
+        }
+        Ok(swept)
     }
 
     /// The same, after the answer.

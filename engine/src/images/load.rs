@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::archive::ArchiveReader;
 use super::handle::{Shared, joining};
 use super::plan::{Plan, runs, wrong_platform};
-use super::{ImageConfiguration, ImageError, Images, Tagged, docker_archive, oci_layout};
+use super::{ImageConfiguration, ImageError, Images, StorageBackend, Tagged, docker_archive, oci_layout};
 use crate::clock::now_ns;
 use crate::digest::Digest;
 use crate::layers::{HighId, NewLayer};
@@ -91,18 +91,33 @@ impl Images {
         self.commit(owner, plans, layers).await
     }
 
-    /// Makes everything visible: layers, merged indexes, then the rows. Holds off the sweep from the last look at the
+    /// Makes everything visible: layers, merged indexes, plain folders, then the rows. Holds off the sweep from the last look at the
     /// store until the rows are there.
     async fn commit(&self, owner: &Owner, plans: Vec<Plan>, layers: Vec<NewLayer>) -> Result<Vec<Loaded>, ImageError> {
         let _gate = self.shared.leases.shared().await;
         let shared = self.shared.clone();
         let stored = tokio::task::spawn_blocking(move || store(&shared, plans, layers)).await.map_err(joining)?;
         let (ready, rows) = stored?;
+        if let Err(error) = self.unpack_all(&ready).await {
+            self.sweep_later();
+            return Err(error);
+        }
         let loaded = self.record(owner, &ready, &rows).await;
         if loaded.is_err() {
             self.sweep_later();
         }
         loaded
+    }
+
+    /// Where containers need plain folders: now, so that the first start does not wait for them and a layer that cannot
+    /// be unpacked is no image.
+    async fn unpack_all(&self, ready: &[Ready]) -> Result<(), ImageError> {
+        if self.shared.backend == StorageBackend::Folders {
+            for one in ready {
+                self.unpacked(&one.plan.diff_ids).await.map_err(|source| ImageError::Root { source })?;
+            }
+        }
+        Ok(())
     }
 
     async fn record(&self, owner: &Owner, ready: &[Ready], layers: &[LayerRow]) -> Result<Vec<Loaded>, ImageError> {

@@ -6,6 +6,7 @@ mod config;
 mod docker_archive;
 mod error;
 mod find;
+mod folders;
 mod handle;
 mod history;
 mod load;

@@ -1,7 +1,7 @@
 //! Archives written here, byte by byte, and what teams see of them.
 
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use super::*;
 use crate::digest::Digest;
 use crate::layers::testing::{Entry, tar};
 use crate::owner::Owner;
+use crate::processes::Spawner;
 
 struct Host {
     root: tempfile::TempDir,
@@ -25,7 +26,9 @@ impl Host {
             let insert = "INSERT INTO teams (id, name, key, base_id, created_at) VALUES (?, ?, ?, ?, 0)";
             sqlx::query(insert).bind(team).bind(&name).bind(&name).bind(team << 16).execute(&pool).await.unwrap();
         }
-        let images = Images::open(root.path(), pool.clone(), StorageBackend::Erofs).unwrap();
+        let images =
+            Images::open(root.path(), pool.clone(), StorageBackend::Erofs, Arc::new(Spawner::new(root.path())))
+                .unwrap();
         Self { root, images, pool }
     }
 

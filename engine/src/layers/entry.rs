@@ -1,5 +1,6 @@
 //! One entry of a layer's tar: its content's size, its time, what kind of thing it is.
 
+use sampan_runtime::time::of_pax;
 use tar_core::parse::ParsedEntry;
 use tar_core::{EntryType, PaxExtensions};
 
@@ -56,7 +57,7 @@ pub fn time(entry: &ParsedEntry<'_>, sparse: bool) -> Result<(i64, u32), LayerEr
         let value = record.value_bytes();
         let number = || std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok());
         match record.key_bytes() {
-            b"mtime" => time = pax_time(value).ok_or_else(|| wrong("mtime"))?,
+            b"mtime" => time = of_pax(value).ok_or_else(|| wrong("mtime"))?,
             // The size then counts the map that stands before the data, which the parser has taken off already.
             b"size" if sparse && versioned => return Err(wrong("size")),
             key @ (b"size"
@@ -74,23 +75,6 @@ pub fn time(entry: &ParsedEntry<'_>, sparse: bool) -> Result<(i64, u32), LayerEr
         }
     }
     Ok(time)
-}
-
-/// `[-]seconds[.fraction]`, rounded down to nanoseconds.
-fn pax_time(value: &[u8]) -> Option<(i64, u32)> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) || whole.starts_with('+') {
-        return None;
-    }
-    let seconds: i64 = whole.parse().ok()?;
-    let nanoseconds: u32 = format!("{fraction:0<9.9}").parse().ok()?;
-    Some(match (negative, nanoseconds) {
-        (false, _) => (seconds, nanoseconds),
-        (true, 0) => (-seconds, 0),
-        (true, _) => (-seconds - 1, 1_000_000_000 - nanoseconds),
-    })
 }
 
 /// What an entry is; none for what is left out without a word.

@@ -87,12 +87,14 @@ pub enum LayerError {
         reason: &'static str,
     },
     /// The helper that unpacks layers refused.
-    #[error("cannot unpack layer {diff_id}: {reason}")]
+    #[error("cannot unpack {layer}: {reason}")]
     Unpack {
-        /// Which.
-        diff_id: Digest,
+        /// Which: `layer sha256:…`.
+        layer: String,
         /// Its sentence.
         reason: String,
+        /// What the caller can do about it.
+        kind: Kind,
     },
     /// A file of the store could not be read or written.
     #[error("cannot {act} {}", .path.display())]
@@ -119,7 +121,8 @@ impl LayerError {
             | Self::TooLarge { .. }
             | Self::WrongDigest { .. } => Kind::Invalid,
             Self::Unsupported { .. } => Kind::Unsupported,
-            Self::Missing { .. } | Self::Index { .. } | Self::Unpack { .. } => Kind::Internal,
+            Self::Missing { .. } | Self::Index { .. } => Kind::Internal,
+            Self::Unpack { kind, .. } => *kind,
             Self::Io { source, .. } => crate::content::kind_of_io(source),
         }
     }

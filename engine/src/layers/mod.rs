@@ -6,7 +6,7 @@
 //!                  sparse       data of sparse files, only where there are any
 //!                  facts.json   size, bytes on disk, ids outside of a team's range
 //! layers/merged/<chain id>      the index of an image: what is mounted
-//! layers/folders/<chain id>/    the same as a plain folder, for kernels that cannot mount it
+//! layers/folders/<chain id>/    a layer as a plain folder over those below it, for kernels that cannot mount the index
 //! layers/tmp/                   unfinished; emptied at start
 //! ```
 //! Each is whole or not there: written in tmp, synced, renamed. docs/formats/layers.md has the formats and the rules
@@ -29,7 +29,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use chain::chain_id;
+pub use chain::{chain_id, chain_ids};
 pub use error::LayerError;
 pub(crate) use framing::{Entries, Framer};
 pub use ingest::{Facts, LayerIngest, NewLayer, PendingLayer};

@@ -1,5 +1,6 @@
 //! The layers of one data root: `layers/<diff id>/`, `layers/merged/<chain id>`, `layers/folders/<chain id>/`.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use sampan_runtime::sandbox::Root;
 use super::LayerError;
 use super::chain::chain_id;
 use super::index::{self, Source};
-use super::ingest::{FACTS_FILE, Facts, LayerIngest, NewLayer, write_synced};
+use super::ingest::{FACTS_FILE, Facts, LayerIngest, NewLayer, TAR_FILE, write_synced};
 use crate::content::sync_folder;
 use crate::digest::Digest;
 
@@ -142,6 +143,44 @@ impl LayerStore {
         };
         let index = index.strip_prefix(&self.data_root).map(Path::to_owned).unwrap_or(index);
         Ok(Root::Erofs { index, devices: index::devices(&self.sources(diff_ids, &[]), &self.data_root) })
+    }
+
+    /// Where the plain folder of a layer is, by the chain id of it and all below; relative to the data root.
+    pub fn unpacked(&self, chain_id: &Digest) -> PathBuf {
+        Path::new("layers/folders").join(chain_id.hex())
+    }
+
+    /// The plain folder of an image without layers; relative to the data root.
+    pub fn unpacked_nothing(&self) -> PathBuf {
+        Path::new("layers/folders/empty").to_owned()
+    }
+
+    /// Whether a plain folder is there, whole.
+    pub fn is_unpacked(&self, folder: &Path) -> bool {
+        self.data_root.join(folder).is_dir()
+    }
+
+    /// A layer's tar.
+    ///
+    /// # Errors
+    /// [`LayerError::Missing`] when it is not there.
+    pub fn tar(&self, diff_id: &Digest) -> Result<File, LayerError> {
+        let path = self.folder(diff_id).join(TAR_FILE);
+        File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => LayerError::Missing { diff_id: *diff_id },
+            _ => LayerError::io("open", &path)(error),
+        })
+    }
+
+    /// A tar without entries.
+    ///
+    /// # Errors
+    /// [`LayerError::Io`] when it cannot be written.
+    pub fn empty_tar(&self) -> Result<File, LayerError> {
+        let folder = self.temporary();
+        let file = tempfile::tempfile_in(&folder);
+        // Two blocks of zeros end a tar.
+        file.and_then(|file| file.set_len(1024).map(|()| file)).map_err(LayerError::io("make a file in", folder))
     }
 
     /// The index of an image without layers: an empty folder.

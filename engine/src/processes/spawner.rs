@@ -1,7 +1,7 @@
 //! Words with spawner.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Process};
 use sampan_runtime::wire::VERSION;
@@ -33,14 +33,17 @@ pub struct Spawner {
     client: Client<SpawnerWords>,
     /// A second connection for what may take long, so that no start stands behind it in one queue.
     slow: Client<SpawnerWords>,
+    /// A third for what may take minutes.
+    unpacking: Client<SpawnerWords>,
 }
 
 const OUT_OF_TURN: ProcessError = ProcessError::OutOfTurn { process: SpawnerWords::PROCESS };
 
 impl Spawner {
-    pub(crate) fn new(state_root: &Path) -> Self {
+    /// Connects at the first request.
+    pub fn new(state_root: &Path) -> Self {
         let client = || Client::new(state_root.join("spawner.sock"), vec![Request::Hello { version: VERSION }], None);
-        Self { client: client(), slow: client() }
+        Self { client: client(), slow: client(), unpacking: client() }
     }
 
     /// What kernel and host offer.
@@ -143,9 +146,11 @@ impl Spawner {
         self.done_slowly(Request::RemoveVolume { id: id.into() }).await
     }
 
-    /// Unpacks one layer's tar into a plain folder, relative to the data root.
-    pub async fn unpack(&self, tar: OwnedFd, target: &Path) -> Result<(), ProcessError> {
-        match self.slow.call(&Request::Unpack { target: target.into() }, &[tar]).await? {
+    /// Unpacks one layer's tar into a plain folder over those of the layers `below`, top first; all relative to the data
+    /// root.
+    pub(crate) async fn unpack(&self, tar: OwnedFd, target: &Path, below: &[PathBuf]) -> Result<(), ProcessError> {
+        let request = Request::Unpack { target: target.into(), below: below.to_vec() };
+        match self.unpacking.call(&request, &[tar]).await? {
             (Answer::Done, _) => Ok(()),
             _ => Err(OUT_OF_TURN),
         }

@@ -52,7 +52,7 @@ impl Copy<'_> {
             path.pop();
         }
         let found = rustix::fs::fstat(from)?;
-        finish(from, to, &found)
+        describe(from, to, &found, for_volumes)
     }
 
     fn entry(
@@ -109,7 +109,7 @@ impl Copy<'_> {
         let mut source_file = std::fs::File::from(source);
         let mut target_file = std::fs::File::from(target);
         io::copy(&mut source_file, &mut target_file)?;
-        finish(source_file.as_fd(), target_file.as_fd(), found)
+        describe(source_file.as_fd(), target_file.as_fd(), found, for_volumes)
     }
 
     /// The folder and the last name of a path in the copy.
@@ -125,10 +125,14 @@ impl Copy<'_> {
     }
 }
 
-/// Owner, extended attributes, mode and times, in the order in which none undoes another.
-fn finish(from: BorrowedFd<'_>, to: BorrowedFd<'_>, found: &Stat) -> io::Result<()> {
+/// Gives `to` owner, mode and times of `found`, and the extended attributes of `from` that are `wanted`, in the order in
+/// which none undoes another.
+///
+/// # Errors
+/// As the calls.
+pub fn describe(from: BorrowedFd<'_>, to: BorrowedFd<'_>, found: &Stat, wanted: fn(&[u8]) -> bool) -> io::Result<()> {
     fchown(to, Some(Uid::from_raw(found.st_uid)), Some(Gid::from_raw(found.st_gid)))?;
-    attributes(from, to)?;
+    attributes(from, to, wanted)?;
     fchmod(to, Mode::from_raw_mode(found.st_mode & 0o7777))?;
     let time = |seconds: i64, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
     let times = Timestamps {
@@ -138,7 +142,11 @@ fn finish(from: BorrowedFd<'_>, to: BorrowedFd<'_>, found: &Stat) -> io::Result<
     Ok(futimens(to, &times)?)
 }
 
-fn attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+fn for_volumes(name: &[u8]) -> bool {
+    name.starts_with(b"user.") || name == b"security.capability"
+}
+
+fn attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>, wanted: fn(&[u8]) -> bool) -> io::Result<()> {
     let mut list = vec![0_u8; 64 << 10];
     let length = match flistxattr(from, &mut list[..]) {
         Err(rustix::io::Errno::OPNOTSUPP) => return Ok(()),
@@ -146,7 +154,7 @@ fn attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
     };
     for name in list[..length].split_inclusive(|&byte| byte == 0) {
         let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
-        if !name.to_bytes().starts_with(b"user.") && name != c"security.capability" {
+        if !wanted(name.to_bytes()) {
             continue;
         }
         let mut value = vec![0_u8; 64 << 10];
@@ -161,7 +169,11 @@ fn open_folder(at: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     Ok(openat(at, name, flags, Mode::empty())?)
 }
 
-fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
+/// Names in a folder, but for itself and the one above.
+///
+/// # Errors
+/// As getdents(2).
+pub fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;

@@ -22,6 +22,9 @@ use crate::sys::mounts::{Attributes, NO_DEVICES, READ_ONLY, copy_tree, set_attri
 use crate::user_namespace::{self, Mappings};
 use crate::wire::{Refusal, RefusalKind};
 
+/// So many mounts that nobody uses are kept: each is copied at every birth where it needs a name.
+const MANY: usize = 64;
+
 /// A mount that is kept.
 #[derive(Debug)]
 pub struct Layer {
@@ -48,6 +51,29 @@ pub struct Lowers {
     pub layers: Vec<Layer>,
     /// One of the image's files, to see whether it was removed.
     witness: OwnedFd,
+}
+
+impl Lowers {
+    /// Whether this is what now has the names of `root`: a folder may have been removed and made again, and a mount of
+    /// the old one would show an empty image. An index shows the same as long as it is mounted.
+    fn is_of(&self, root: &Root, data: BorrowedFd<'_>) -> Result<bool, Refusal> {
+        let Root::Folders { lowers } = root else { return Ok(true) };
+        for (path, layer) in lowers.iter().zip(&self.layers) {
+            let doing = || format!("look at the layer {}", path.display());
+            let named = fstat(open_layer(data, path, OFlags::PATH | OFlags::DIRECTORY)?).doing(doing)?;
+            let mounted = fstat(&layer.folder).doing(doing)?;
+            if (named.st_dev, named.st_ino) != (mounted.st_dev, mounted.st_ino) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether any of it was removed.
+    fn is_removed(&self) -> bool {
+        let folders = self.layers.iter().map(|layer| &layer.folder);
+        folders.chain([&self.witness]).any(|one| fstat(one).is_ok_and(|found| found.st_nlink == 0))
+    }
 }
 
 /// What a team's mounts need.
@@ -106,7 +132,9 @@ impl Layers {
     /// `NotFound` when a layer is missing, `Unsupported` when the kernel cannot mount it.
     pub fn lowers(&mut self, root: &Root, base: Option<u32>, data: BorrowedFd<'_>) -> Result<Rc<Lowers>, Refusal> {
         let key = (root.clone(), base);
-        if let Some(lowers) = self.lowers.get(&key) {
+        if let Some(lowers) = self.lowers.get(&key)
+            && lowers.is_of(root, data)?
+        {
             return Ok(lowers.clone());
         }
         let shift = base.map(|base| self.shift(base, data)).transpose()?;
@@ -124,11 +152,8 @@ impl Layers {
 
     /// Lets go of images that were removed and of what no container uses when there is much of it.
     pub fn tidy(&mut self) {
-        let many = self.lowers.len() > 64;
-        self.lowers.retain(|_, lowers| {
-            let removed = fstat(&lowers.witness).is_ok_and(|found| found.st_nlink == 0);
-            Rc::strong_count(lowers) > 1 || !(removed || many)
-        });
+        let many = self.lowers.values().map(|lowers| lowers.layers.len()).sum::<usize>() > MANY;
+        self.lowers.retain(|_, lowers| Rc::strong_count(lowers) > 1 || !(many || lowers.is_removed()));
     }
 
     fn erofs(
@@ -209,7 +234,11 @@ pub fn mount_erofs(index: BorrowedFd<'_>, tars: &[OwnedFd], attributes: u64) -> 
     mount_context(context.as_fd(), attributes)
 }
 
-fn open_layer(data: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
+/// Opens what lies beneath the data root.
+///
+/// # Errors
+/// `NotFound` when it is not there.
+pub fn open_layer(data: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Refusal> {
     match resolve::beneath(data, path, flags) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(refusal(RefusalKind::NotFound, format!("the layer {} is not there", path.display())))

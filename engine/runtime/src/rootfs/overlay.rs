@@ -4,7 +4,7 @@
 //! so that what overlayfs itself makes (whiteouts, the work folder) has plain ids too. With fsuid 0 the kernel makes it
 //! read-only without a word. Needs SECBIT_NO_SETUID_FIXUP, else the change of fsuid takes the capabilities away.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
@@ -109,6 +109,25 @@ fn by_names(lowers: &Lowers, container: &Path) -> std::io::Result<OwnedFd> {
     }
     let data = std::ffi::CString::new(data)?;
     mount("overlay", space::ROOT, "overlay", MountFlags::NODEV, Some(data.as_c_str()))?;
+    let copy = copy_tree(rustix::fs::CWD, Path::new(space::ROOT), Attributes::default(), false);
+    unmount(space::ROOT, UnmountFlags::DETACH)?;
+    copy
+}
+
+/// What at least two folders show on top of each other, top first, to be read only. They are named by descriptor, so
+/// that the options of as many as an image can have fit into the page that mount(2) takes.
+///
+/// # Errors
+/// As the calls.
+pub fn show(folders: &[OwnedFd]) -> std::io::Result<OwnedFd> {
+    let names: Vec<String> = folders.iter().map(|folder| format!("/proc/self/fd/{}", folder.as_raw_fd())).collect();
+    let mut data = format!("lowerdir={}", names.join(":"));
+    for (name, value) in OPTIONS {
+        data.push_str(&format!(",{name}={value}"));
+    }
+    let data = std::ffi::CString::new(data)?;
+    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
+    mount("overlay", space::ROOT, "overlay", flags, Some(data.as_c_str()))?;
     let copy = copy_tree(rustix::fs::CWD, Path::new(space::ROOT), Attributes::default(), false);
     unmount(space::ROOT, UnmountFlags::DETACH)?;
     copy

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,7 +16,7 @@ use super::peers::Peers;
 use super::pool::Pool;
 use super::running::{Kept, Running};
 use super::stdio::borrow;
-use super::unpack::Job;
+use super::unpack::{self, Job};
 use crate::cgroups::{Cgroup, Layout};
 use crate::failure::{Doing, refusal};
 use crate::own_program;
@@ -90,6 +90,9 @@ impl Spawner {
         let space = Space::enter(&[("data", &arguments.data_root), ("state", &arguments.state_root)])?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let data = rustix::fs::open(space::DATA, flags, Mode::empty()).doing(|| "open the data root".to_owned())?;
+        if let Err(error) = unpack::clear(data.as_fd()) {
+            eprintln!("spawner: {error}");
+        }
         let features = features::find(&layout, &parent, data.as_fd(), &arguments.without);
         let peers = Peers::new(keeper)?;
         Ok(Self {
@@ -112,7 +115,7 @@ impl Spawner {
 
     fn serve(&mut self, listener: &Listener) -> Result<(), Refusal> {
         let mut clients: Vec<Connection> = Vec::new();
-        let mut jobs: Vec<(Job, Connection)> = Vec::new();
+        let mut jobs: Vec<(Job, Vec<Connection>)> = Vec::new();
         loop {
             let ready = self.wait(listener, &clients, &jobs)?;
             let Some(ready) = ready else {
@@ -130,17 +133,16 @@ impl Spawner {
             let (of_clients, of_jobs) = (&ready.clients, &ready.jobs);
             let mut over: Vec<Connection> = Vec::new();
             for index in (0..jobs.len()).rev().filter(|&index| of_jobs[index]) {
-                let (job, client) = jobs.swap_remove(index);
+                let (job, waiting) = jobs.swap_remove(index);
                 let answer = job.finish().map_or_else(Answer::Refused, |()| Answer::Done);
-                if client.send(&answer, &[]).is_ok() {
-                    over.push(client);
-                }
+                over.extend(waiting.into_iter().filter(|client| client.send(&answer, &[]).is_ok()));
             }
             for index in (0..clients.len()).rev().filter(|&index| of_clients[index]) {
-                match self.serve_one(&clients[index]) {
+                match self.serve_one(&clients[index], &jobs) {
                     Served::Answered => {}
                     Served::Over => drop(clients.swap_remove(index)),
-                    Served::Started(job) => jobs.push((*job, clients.swap_remove(index))),
+                    Served::Started(job) => jobs.push((*job, vec![clients.swap_remove(index)])),
+                    Served::Joined(job) => jobs[job].1.push(clients.swap_remove(index)),
                 }
             }
             clients.extend(over);
@@ -157,7 +159,7 @@ impl Spawner {
         &self,
         listener: &Listener,
         clients: &[Connection],
-        jobs: &[(Job, Connection)],
+        jobs: &[(Job, Vec<Connection>)],
     ) -> Result<Option<Ready>, Refusal> {
         let mut polled = vec![
             PollFd::new(listener, PollFlags::IN),
@@ -206,13 +208,18 @@ impl Spawner {
     }
 
     /// One request.
-    fn serve_one(&mut self, client: &Connection) -> Served {
+    fn serve_one(&mut self, client: &Connection, jobs: &[(Job, Vec<Connection>)]) -> Served {
         let (answer, descriptors) = match client.receive::<Request>() {
             Ok(None) => return Served::Over,
-            Ok(Some((Request::Unpack { target }, descriptors))) => match self.unpack(&target, descriptors) {
-                Ok(job) => return Served::Started(Box::new(job)),
-                Err(refusal) => (Answer::Refused(refusal), Vec::new()),
-            },
+            Ok(Some((Request::Unpack { target, below }, descriptors))) => {
+                if let Some(job) = jobs.iter().position(|(job, _)| job.makes(&target)) {
+                    return Served::Joined(job);
+                }
+                match self.unpack(&target, &below, descriptors) {
+                    Ok(job) => return Served::Started(Box::new(job)),
+                    Err(refusal) => (Answer::Refused(refusal), Vec::new()),
+                }
+            }
             Ok(Some((request, _))) => self.answer(request),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 (Answer::Refused(refusal(RefusalKind::Invalid, format!("not a request: {error}"))), Vec::new())
@@ -227,11 +234,11 @@ impl Spawner {
         if sent { Served::Answered } else { Served::Over }
     }
 
-    fn unpack(&self, target: &Path, descriptors: Vec<OwnedFd>) -> Result<Job, Refusal> {
+    fn unpack(&self, target: &Path, below: &[PathBuf], descriptors: Vec<OwnedFd>) -> Result<Job, Refusal> {
         let Some(tar) = descriptors.into_iter().next() else {
             return Err(refusal(RefusalKind::Invalid, "unpack needs the tar beside it"));
         };
-        Job::start(self.data.as_fd(), target, tar)
+        Job::start(self.data.as_fd(), target, below, tar)
     }
 }
 
@@ -253,4 +260,6 @@ enum Served {
     Over,
     /// The answer comes when this is done; nothing else is read from the connection until then.
     Started(Box<Job>),
+    /// The same, for a job under way, by its place.
+    Joined(usize),
 }

@@ -112,13 +112,17 @@ pub enum Request {
         /// Volume id.
         id: String,
     },
-    /// Unpacks one layer's tar into a plain folder by a confined helper (the plain-folder backend). The tar is the
-    /// descriptor beside this message; whole or not there.
+    /// Unpacks one layer's tar into a plain folder by a confined helper (the plain-folder backend), as overlay wants
+    /// it over the folders below. The tar is the descriptor beside this message; whole or not there. One that is
+    /// under way already is waited for.
     Unpack {
-        /// Folder to make, relative to the data root; must not exist.
+        /// Folder to make, relative to the data root, beneath `layers/`; must not exist.
         target: PathBuf,
+        /// The folders of the layers below, top first.
+        #[serde(default)]
+        below: Vec<PathBuf>,
     },
-    /// Removes a folder made by `unpack`, or one made while converting; relative to the data root, beneath `layers/`.
+    /// Removes a folder made by `unpack`, whatever its name is by now; relative to the data root, beneath `layers/`.
     RemoveLayer {
         /// The folder.
         target: PathBuf,

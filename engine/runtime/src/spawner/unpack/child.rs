@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{chdir, fchdir, pivot_root};
+use rustix::process::{Signal, chdir, fchdir, pivot_root, set_parent_process_death_signal};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
 use super::write::Writer;
@@ -20,14 +20,18 @@ use crate::sys::mounts::{Attributes, NO_DEVICES, NO_EXECUTE, NO_SETUID, copy_tre
 use crate::wire::Refusal;
 use crate::wire::socket::Connection;
 
-pub(super) fn run(tar: &File, folder: &OwnedFd, connection: &Connection) -> ! {
-    let outcome = confine(tar, folder, connection).and_then(|()| Writer::new()?.unpack(tar));
+pub(super) fn run(tar: &File, folder: &OwnedFd, below: Option<OwnedFd>, connection: &Connection) -> ! {
+    let outcome = confine(tar, folder, below.as_ref(), connection).and_then(|()| Writer::new(below)?.unpack(tar));
     exit_now(i32::from(connection.send(&outcome, &[]).is_err()))
 }
 
-fn confine(tar: &File, folder: &OwnedFd, connection: &Connection) -> Result<(), Refusal> {
+fn confine(tar: &File, folder: &OwnedFd, below: Option<&OwnedFd>, connection: &Connection) -> Result<(), Refusal> {
     let doing = || "confine the helper".to_owned();
-    keep_only(&[tar.as_fd(), folder.as_fd(), connection.as_fd()]).doing(doing)?;
+    // An orphan would go on writing where the next spawner begins anew.
+    set_parent_process_death_signal(Some(Signal::KILL)).doing(doing)?;
+    let mut kept = vec![tar.as_fd(), folder.as_fd(), connection.as_fd()];
+    kept.extend(below.map(AsFd::as_fd));
+    keep_only(&kept).doing(doing)?;
     // Before the namespace changes: what belongs to another one cannot be copied.
     let attributes = Attributes { set: NO_SETUID | NO_DEVICES | NO_EXECUTE, ..Attributes::default() };
     let root = copy_tree(folder.as_fd(), Path::new(""), attributes, false).doing(doing)?;

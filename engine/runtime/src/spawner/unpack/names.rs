@@ -3,29 +3,35 @@
 use crate::failure::refusal;
 use crate::wire::{Refusal, RefusalKind};
 
+/// A path as its parts, from the root.
+pub(super) type Parts = Vec<Vec<u8>>;
+
 /// What an entry's name asks for; paths are lists of parts without empty ones, `.` and `..`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Name {
-    Plain(Vec<Vec<u8>>),
-    Whiteout(Vec<Vec<u8>>),
-    Opaque(Vec<Vec<u8>>),
+    Plain(Parts),
+    Whiteout(Parts),
+    Opaque(Parts),
     /// Bookkeeping of aufs.
     Passed,
 }
 
 /// Resolves `..` by text alone; what climbs out of the root is refused.
-pub(super) fn clean(path: &[u8]) -> Result<Vec<Vec<u8>>, Refusal> {
+pub(super) fn clean(path: &[u8]) -> Result<Parts, Refusal> {
     let shown = String::from_utf8_lossy(path);
     let hostile = |why: &str| refusal(RefusalKind::Invalid, format!("the layer is hostile: {shown:?} {why}"));
     if path.contains(&0) || path.len() > 4_095 {
         return Err(hostile("holds a null byte or is too long"));
     }
-    let mut parts: Vec<Vec<u8>> = Vec::new();
+    let mut parts: Parts = Vec::new();
     for part in path.split(|&byte| byte == b'/') {
         match part {
             b"" | b"." => {}
             b".." => drop(parts.pop().ok_or_else(|| hostile("climbs out of the root"))?),
-            part if part.len() > 255 => return Err(hostile("has a part that is too long")),
+            // A deletion mark may name what is as long as names can be.
+            part if part.strip_prefix(b".wh.").unwrap_or(part).len() > 255 => {
+                return Err(hostile("has a part that is too long"));
+            }
             part => parts.push(part.to_vec()),
         }
     }

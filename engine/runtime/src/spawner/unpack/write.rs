@@ -1,21 +1,25 @@
 //! Writes entries into the root of this process, each step by a descriptor, no link followed. The last entry of a name
 //! counts; a name through a link makes a folder in its place, as in Docker.
 
-use std::ffi::CString;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fsetxattr,
-    ftruncate, futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fchmod, fchown, flistxattr, fremovexattr,
+    fsetxattr, ftruncate, futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
 };
 use tar_core::parse::{Limits, ParseEvent, ParsedEntry, Parser};
-use tar_core::{EntryType, SparseEntry};
+use tar_core::{EntryType, PaxExtensions, SparseEntry};
 
-use super::names::{self, Name};
+use super::finish::Copied;
+use super::names::{self, Name, Parts};
+use super::{below, times};
 use crate::failure::{Doing, refusal};
 use crate::rootfs::remove;
+use crate::time::of_pax;
 use crate::wire::{Refusal, RefusalKind};
 
 /// Most entries of one layer.
@@ -25,22 +29,37 @@ const FILE_BYTES: u64 = 1 << 40;
 /// Most bytes of the headers of one entry.
 const HEADER_BYTES: usize = 2 << 20;
 
-type Path = Vec<Vec<u8>>;
+/// Overlay's mark of a folder that hides what lies below it.
+pub(super) const OPAQUE: &CStr = c"trusted.overlay.opaque";
 
 pub(super) struct Writer {
-    root: OwnedFd,
+    pub root: OwnedFd,
+    /// What the layers below show.
+    pub below: Option<OwnedFd>,
     /// The folder of the entry before, since most share it.
-    last: Option<(Path, OwnedFd)>,
+    last: Option<(Parts, OwnedFd)>,
     /// Times of folders, set at the end: each new entry changes them.
-    times: Vec<(Path, i64)>,
+    pub times: HashMap<Parts, (i64, u32)>,
+    /// Folders that have no entry of their own.
+    pub implied: HashSet<Parts>,
+    /// Where marks of deleted names were made.
+    pub whiteouts: Vec<Parts>,
+    /// Copies of files below, by their path there.
+    pub copied: HashMap<Parts, Copied>,
+    pub root_is_opaque: bool,
 }
 
 impl Writer {
-    pub fn new() -> Result<Self, Refusal> {
+    pub fn new(below: Option<OwnedFd>) -> Result<Self, Refusal> {
         Ok(Self {
             root: open_folder(rustix::fs::CWD, c".").doing(|| "open the root".to_owned())?,
+            below,
             last: None,
-            times: Vec::new(),
+            times: HashMap::new(),
+            implied: HashSet::from([Parts::new()]),
+            whiteouts: Vec::new(),
+            copied: HashMap::new(),
+            root_is_opaque: false,
         })
     }
 
@@ -109,39 +128,47 @@ impl Writer {
             0
         };
         let doing = || format!("unpack {:?}", shown(&entry.path));
+        let time = time(entry)?;
         match names::read(&entry.path)? {
             Name::Passed => {}
             Name::Whiteout(path) => self.whiteout(&path).doing(doing)?,
+            Name::Opaque(path) if path.is_empty() => self.root_is_opaque = true,
             Name::Opaque(path) => {
                 let folder = self.folder(&path).doing(doing)?;
                 opaque(folder.as_fd()).doing(doing)?;
             }
-            Name::Plain(path) if folder => self.make_folder(&path, entry).doing(doing)?,
+            Name::Plain(path) if folder => self.make_folder(&path, entry, time).doing(doing)?,
             Name::Plain(path) if path.is_empty() => return Err(broken("its root is not a folder".to_owned())),
             Name::Plain(path) if entry.is_hard_link() => self.hard_link(&path, entry)?,
-            Name::Plain(path) if regular => self.file(tar, &path, entry, data, sparse).doing(doing)?,
-            Name::Plain(path) => self.special(&path, entry)?,
+            Name::Plain(path) if regular => {
+                let file = self.file(tar, &path, entry, data, sparse).doing(doing)?;
+                futimens(&file, &times(time)).doing(doing)?;
+            }
+            Name::Plain(path) => self.special(&path, entry, time)?,
         }
         Ok(skip)
     }
 
-    fn make_folder(&mut self, path: &Path, entry: &ParsedEntry<'_>) -> std::io::Result<()> {
+    fn make_folder(&mut self, path: &Parts, entry: &ParsedEntry<'_>, time: (i64, u32)) -> std::io::Result<()> {
         let folder = self.folder(path)?;
+        self.implied.remove(path);
+        if self.times.insert(path.clone(), time).is_some() {
+            // The last entry counts, and only it.
+            clear_attributes(folder.as_fd())?;
+        }
         fchown(&folder, Some(Uid::from_raw(id(entry.uid)?)), Some(Gid::from_raw(id(entry.gid)?)))?;
         attributes(folder.as_fd(), entry, true)?;
-        fchmod(&folder, Mode::from_raw_mode(entry.mode & 0o7777))?;
-        self.times.push((path.clone(), entry.mtime as i64));
-        Ok(())
+        Ok(fchmod(&folder, Mode::from_raw_mode(entry.mode & 0o7777))?)
     }
 
     fn file(
         &mut self,
         tar: &File,
-        path: &Path,
+        path: &Parts,
         entry: &ParsedEntry<'_>,
         data: u64,
         sparse: Option<(Vec<SparseEntry>, u64)>,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<OwnedFd> {
         let (folder, name) = self.make_room(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&folder, &name, flags, Mode::from_raw_mode(0o600))?;
@@ -166,10 +193,10 @@ impl Writer {
         fchown(&file, Some(Uid::from_raw(id(entry.uid)?)), Some(Gid::from_raw(id(entry.gid)?)))?;
         attributes(file.as_fd(), entry, false)?;
         fchmod(&file, Mode::from_raw_mode(entry.mode & 0o7777))?;
-        Ok(futimens(&file, &times(entry.mtime as i64))?)
+        Ok(file)
     }
 
-    fn special(&mut self, path: &Path, entry: &ParsedEntry<'_>) -> Result<(), Refusal> {
+    fn special(&mut self, path: &Parts, entry: &ParsedEntry<'_>, time: (i64, u32)) -> Result<(), Refusal> {
         let kind = match entry.entry_type {
             EntryType::Symlink => FileType::Symlink,
             EntryType::Char => FileType::CharacterDevice,
@@ -202,47 +229,79 @@ impl Writer {
         if kind != FileType::Symlink {
             rustix::fs::chmodat(&folder, &name, Mode::from_raw_mode(mode), AtFlags::empty()).doing(doing)?;
         }
-        utimensat(&folder, &name, &times(entry.mtime as i64), AtFlags::SYMLINK_NOFOLLOW).doing(doing)
+        utimensat(&folder, &name, &times(time), AtFlags::SYMLINK_NOFOLLOW).doing(doing)
     }
 
-    fn hard_link(&mut self, path: &Path, entry: &ParsedEntry<'_>) -> Result<(), Refusal> {
+    fn hard_link(&mut self, path: &Parts, entry: &ParsedEntry<'_>) -> Result<(), Refusal> {
         let target = names::clean(entry.link_target.as_deref().unwrap_or_default())?;
         let bad = |why: &str| broken(format!("the hard link {:?} leads to {why}", shown(&entry.path)));
-        let Some((target_name, parents)) = target.split_last() else { return Err(bad("the root")) };
-        if target == *path {
-            return Err(bad("itself"));
+        if target == *path || target.is_empty() {
+            return Err(bad("itself or the root"));
         }
         let doing = || format!("unpack {:?}", shown(&entry.path));
-        let mut folder = self.root.try_clone().doing(doing)?;
-        for part in parents {
-            folder = open_folder(folder.as_fd(), &name(part).doing(doing)?)
-                .map_err(|_| bad("something that is not in its layer"))?;
+        let Some((target_name, parents)) = target.split_last() else { return Err(bad("the root")) };
+        let own = match below::walk(self.root.as_fd(), parents).doing(doing)? {
+            Some(folder) => {
+                let target_name = name(target_name).doing(doing)?;
+                kind(folder.as_fd(), &target_name).doing(doing)?.map(|kind| (folder, target_name, kind))
+            }
+            None => None,
+        };
+        match own {
+            None => self.link_to_below(path, &target).doing(doing)?.map_err(bad),
+            Some((_, _, (FileType::Directory, _))) => Err(bad("a folder")),
+            Some((_, _, (FileType::CharacterDevice, 0))) => Err(bad("a deleted name")),
+            Some((folder, target_name, _)) => {
+                let (to, name) = self.make_room(path).doing(doing)?;
+                linkat(&folder, &target_name, &to, &name, AtFlags::empty()).doing(doing)
+            }
         }
-        let target_name = name(target_name).doing(doing)?;
-        match kind(folder.as_fd(), &target_name).doing(doing)? {
-            None => return Err(bad("something that is not in its layer")),
-            Some((FileType::Directory, _)) => return Err(bad("a folder")),
-            Some((FileType::CharacterDevice, 0)) => return Err(bad("a deleted name")),
-            Some(_) => {}
+    }
+
+    /// A link into the layers below, which cannot be one on disk: a copy, to which further links lead. Says what is
+    /// wrong with the target.
+    fn link_to_below(&mut self, path: &Parts, target: &Parts) -> std::io::Result<Result<(), &'static str>> {
+        let found = self.below.as_ref().map(|view| below::find(view.as_fd(), target)).transpose()?.flatten();
+        let Some(found) = found else { return Ok(Err("something that no layer has")) };
+        if found.kind() == FileType::Directory {
+            return Ok(Err("a folder"));
         }
-        let (to, name) = self.make_room(path).doing(doing)?;
-        linkat(&folder, &target_name, &to, &name, AtFlags::empty()).doing(doing)
+        let copied = self.copied.remove(target);
+        let again = copied.as_ref().map(|copied| self.still_there(copied)).transpose()?.flatten();
+        let (folder, name) = self.make_room(path)?;
+        let copied = match (again, copied) {
+            (Some((first, first_name)), Some(mut copied)) => {
+                linkat(&first, &first_name, &folder, &name, AtFlags::empty())?;
+                copied.names.push(path.clone());
+                copied
+            }
+            _ => {
+                found.copy(folder.as_fd(), &name)?;
+                let made = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+                Copied { inode: (made.st_dev, made.st_ino), names: vec![path.clone()] }
+            }
+        };
+        self.copied.insert(target.clone(), copied);
+        Ok(Ok(()))
     }
 
     /// Hides a name of the layers below; what this layer itself has under that name stays.
-    fn whiteout(&mut self, path: &Path) -> std::io::Result<()> {
+    fn whiteout(&mut self, path: &Parts) -> std::io::Result<()> {
         let Some((last, parents)) = path.split_last() else { return Ok(()) };
         let folder = self.folder(&parents.to_vec())?;
         let name = name(last)?;
         match kind(folder.as_fd(), &name)? {
             Some((FileType::Directory, _)) => opaque(open_folder(folder.as_fd(), &name)?.as_fd()),
             Some(_) => Ok(()),
-            None => Ok(mknodat(&folder, &name, FileType::CharacterDevice, Mode::empty(), 0)?),
+            None => {
+                self.whiteouts.push(path.clone());
+                Ok(mknodat(&folder, &name, FileType::CharacterDevice, Mode::empty(), 0)?)
+            }
         }
     }
 
     /// The folder of a new entry and its name, nothing being there any more.
-    fn make_room(&mut self, path: &Path) -> std::io::Result<(OwnedFd, CString)> {
+    fn make_room(&mut self, path: &Parts) -> std::io::Result<(OwnedFd, CString)> {
         let (last, parents) = path.split_last().ok_or(std::io::ErrorKind::InvalidInput)?;
         let folder = self.folder(&parents.to_vec())?;
         let name = name(last)?;
@@ -254,14 +313,14 @@ impl Writer {
     }
 
     /// The folder at a path, made on the way where it is missing or something else.
-    fn folder(&mut self, path: &Path) -> std::io::Result<OwnedFd> {
+    pub fn folder(&mut self, path: &Parts) -> std::io::Result<OwnedFd> {
         if let Some((last, folder)) = &self.last
             && last == path
         {
             return folder.try_clone();
         }
         let mut folder = self.root.try_clone()?;
-        for part in path {
+        for (depth, part) in path.iter().enumerate() {
             let name = name(part)?;
             let found = kind(folder.as_fd(), &name)?;
             if !matches!(found, Some((FileType::Directory, _))) {
@@ -269,6 +328,8 @@ impl Writer {
                     remove::entry(folder.as_fd(), &name)?;
                 }
                 mkdirat(&folder, &name, Mode::from_raw_mode(0o755))?;
+                self.times.remove(&path[..=depth]);
+                self.implied.insert(path[..=depth].to_vec());
             }
             folder = open_folder(folder.as_fd(), &name)?;
             if matches!(found, Some((FileType::CharacterDevice, 0))) {
@@ -277,21 +338,6 @@ impl Writer {
         }
         self.last = Some((path.clone(), folder.try_clone()?));
         Ok(folder)
-    }
-
-    fn finish(self) -> Result<(), Refusal> {
-        for (path, seconds) in self.times.iter().rev() {
-            let mut folder = self.root.try_clone().doing(|| "set times".to_owned())?;
-            let opened = path.iter().try_for_each(|part| -> std::io::Result<()> {
-                folder = open_folder(folder.as_fd(), &name(part)?)?;
-                Ok(())
-            });
-            // A later entry may have replaced it.
-            if opened.is_ok() {
-                futimens(&folder, &times(*seconds)).doing(|| "set times".to_owned())?;
-            }
-        }
-        rustix::fs::syncfs(&self.root).doing(|| "write a layer to disk".to_owned())
     }
 }
 
@@ -328,12 +374,12 @@ fn copy(tar: &File, mut from: u64, to: &OwnedFd, mut at: u64, length: u64) -> st
     Ok(())
 }
 
-fn open_folder(at: impl AsFd, name: &std::ffi::CStr) -> Result<OwnedFd, std::io::Error> {
+pub(super) fn open_folder(at: impl AsFd, name: &CStr) -> std::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(openat(at, name, flags, Mode::empty())?)
 }
 
-fn kind(folder: BorrowedFd<'_>, name: &std::ffi::CStr) -> std::io::Result<Option<(FileType, u64)>> {
+pub(super) fn kind(folder: BorrowedFd<'_>, name: &CStr) -> std::io::Result<Option<(FileType, u64)>> {
     match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => Ok(Some((FileType::from_raw_mode(found.st_mode), found.st_rdev))),
         Err(rustix::io::Errno::NOENT) => Ok(None),
@@ -341,8 +387,8 @@ fn kind(folder: BorrowedFd<'_>, name: &std::ffi::CStr) -> std::io::Result<Option
     }
 }
 
-fn opaque(folder: BorrowedFd<'_>) -> std::io::Result<()> {
-    Ok(fsetxattr(folder, c"trusted.overlay.opaque", b"y", XattrFlags::empty())?)
+pub(super) fn opaque(folder: BorrowedFd<'_>) -> std::io::Result<()> {
+    Ok(fsetxattr(folder, OPAQUE, b"y", XattrFlags::empty())?)
 }
 
 /// What means something inside a container: `user.*` but overlay's, file capabilities of files, POSIX ACLs.
@@ -361,6 +407,15 @@ fn attributes(on: BorrowedFd<'_>, entry: &ParsedEntry<'_>, folder: bool) -> std:
     Ok(())
 }
 
+fn clear_attributes(on: BorrowedFd<'_>) -> std::io::Result<()> {
+    let mut list = vec![0_u8; 64 << 10];
+    let length = flistxattr(on, &mut list[..])?;
+    for name in list[..length].split(|&byte| byte == 0).filter(|name| below::of_layers(name)) {
+        fremovexattr(on, CString::new(name)?.as_c_str())?;
+    }
+    Ok(())
+}
+
 fn id(id: u64) -> std::io::Result<u32> {
     u32::try_from(id)
         .ok()
@@ -368,11 +423,16 @@ fn id(id: u64) -> std::io::Result<u32> {
         .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{id} is no id of Linux")))
 }
 
-fn name(part: &[u8]) -> std::io::Result<CString> {
+pub(super) fn name(part: &[u8]) -> std::io::Result<CString> {
     Ok(CString::new(part)?)
 }
 
-fn times(seconds: i64) -> Timestamps {
-    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-    Timestamps { last_access: time, last_modification: time }
+/// The time of an entry, from its pax header where that has one.
+fn time(entry: &ParsedEntry<'_>) -> Result<(i64, u32), Refusal> {
+    let records = PaxExtensions::new(entry.pax.unwrap_or_default()).flatten();
+    match records.filter(|record| record.key_bytes() == b"mtime").last() {
+        Some(record) => of_pax(record.value_bytes())
+            .ok_or_else(|| broken(format!("the time of {:?} is no number", shown(&entry.path)))),
+        None => Ok((entry.mtime as i64, 0)),
+    }
 }
