@@ -1,34 +1,49 @@
-//! Real and hostile images, loaded, mounted by the kernel and compared with what they must show. Needs root; mounts
-//! stay detached, so the host's mount table does not change.
+//! Real and hostile images, loaded, mounted by the kernel and compared with what they must show, on both backends. Needs
+//! root and the built `sampan-runtime`; mounts stay detached, so the host's mount table does not change.
+
+#[path = "../runtime/tests/harness/mod.rs"]
+mod harness;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use harness::Harness;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
 use sampan_engine::images::{Images, Loaded, StorageBackend};
 use sampan_engine::owner::Owner;
+use sampan_engine::processes::Spawner;
 use sampan_runtime::sandbox::Root;
 use serde_json::Value;
 
+const BOTH: [StorageBackend; 2] = [StorageBackend::Erofs, StorageBackend::Folders];
+
 struct Host {
-    root: tempfile::TempDir,
+    root: PathBuf,
     images: Images,
     owner: Owner,
+    /// The spawner and the data root.
+    _harness: Harness,
 }
 
 impl Host {
-    async fn new() -> Result<Self> {
-        let root = tempfile::tempdir()?;
-        let pool = sampan_engine::store::open(root.path()).await?;
+    async fn new(backend: StorageBackend) -> Result<Self> {
+        let harness = Harness::start("");
+        let root = harness.data();
+        // Of the harness; nothing here starts a container.
+        std::fs::remove_dir_all(root.join("layers/image"))?;
+        let pool = sampan_engine::store::open(&root).await?;
         sqlx::query(
             "INSERT INTO teams (id, name, key, base_id, created_at) VALUES (1, 'default', 'default', 1879048192, 0)",
         )
         .execute(&pool)
         .await?;
-        let images = Images::open(root.path(), pool, StorageBackend::Erofs)?;
-        Ok(Self { root, images, owner: Owner { team_id: 1, key: "default".to_owned(), base_id: 1_879_048_192 } })
+        let spawner = Arc::new(Spawner::new(&harness.folder.path().join("state")));
+        let images = Images::open(&root, pool, backend, spawner)?;
+        let owner = Owner { team_id: 1, key: "default".to_owned(), base_id: 1_879_048_192 };
+        Ok(Self { root, images, owner, _harness: harness })
     }
 
     async fn load(&self, path: &Path) -> Result<Vec<Loaded>> {
@@ -39,16 +54,42 @@ impl Host {
     /// Mounts an image; the mount goes with the descriptor.
     async fn mount(&self, loaded: &Loaded) -> Result<OwnedFd> {
         let image = self.images.get(&self.owner, &loaded.id).await?;
-        let Root::Erofs { index, devices } = self.images.root(&image).await? else { bail!("not on EROFS") };
-        let context = rustix::mount::fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        rustix::mount::fsconfig_set_string(&context, "source", self.root.path().join(index))?;
-        for device in devices {
-            rustix::mount::fsconfig_set_string(&context, "device", self.root.path().join(device))?;
-        }
-        rustix::mount::fsconfig_set_flag(&context, "directio")?;
+        let open = |kind: &str| rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC);
+        let context = match self.images.root(&image).await? {
+            Root::Erofs { index, devices } => {
+                let context = open("erofs")?;
+                rustix::mount::fsconfig_set_string(&context, "source", self.root.join(index))?;
+                for device in devices {
+                    rustix::mount::fsconfig_set_string(&context, "device", self.root.join(device))?;
+                }
+                rustix::mount::fsconfig_set_flag(&context, "directio")?;
+                context
+            }
+            Root::Folders { lowers } if lowers.len() == 1 => {
+                let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+                return Ok(rustix::mount::open_tree(rustix::fs::CWD, self.root.join(&lowers[0]), flags)?);
+            }
+            Root::Folders { lowers } => {
+                let context = open("overlay")?;
+                for lower in lowers {
+                    rustix::mount::fsconfig_set_string(&context, "lowerdir+", self.root.join(lower))?;
+                }
+                context
+            }
+            Root::Ready { .. } => bail!("not of the image store"),
+        };
         rustix::mount::fsconfig_create(&context)?;
         let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
         Ok(rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+    }
+
+    /// Takes everything away and waits until nothing is left; the sweep after a removal runs on its own.
+    async fn empty(&self) -> Result<()> {
+        for image in self.images.list(&self.owner).await? {
+            self.images.remove(&self.owner, &image.id.to_string(), true).await?;
+        }
+        self.images.sweep().await?;
+        Ok(())
     }
 }
 
@@ -82,19 +123,24 @@ fn check(expectation: &Path, root: &Path) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hostile_image_shows_all_that_it_should() -> Result<()> {
     let archive = image("hostile.tar")?;
-    let host = Host::new().await?;
-    let loaded = host.load(&archive).await?;
-    let mount = host.mount(&loaded[0]).await?;
-    check(&archive.with_extension("expect.json"), &path_of(&mount))
+    for backend in BOTH {
+        let host = Host::new(backend).await?;
+        let loaded = host.load(&archive).await?;
+        let mount = host.mount(&loaded[0]).await?;
+        check(&archive.with_extension("expect.json"), &path_of(&mount)).with_context(|| format!("{backend:?}"))?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_of_127_layers_is_one_mount() -> Result<()> {
-    let host = Host::new().await?;
-    let loaded = host.load(&image("deep.tar")?).await?;
-    let mount = host.mount(&loaded[0]).await?;
-    for layer in 1..127 {
-        assert_eq!(std::fs::read_to_string(path_of(&mount).join(format!("deep/{layer}")))?, format!("{layer}\n"));
+    for backend in BOTH {
+        let host = Host::new(backend).await?;
+        let loaded = host.load(&image("deep.tar")?).await?;
+        let mount = host.mount(&loaded[0]).await?;
+        for layer in 1..127 {
+            assert_eq!(std::fs::read_to_string(path_of(&mount).join(format!("deep/{layer}")))?, format!("{layer}\n"));
+        }
     }
     Ok(())
 }
@@ -102,15 +148,21 @@ async fn an_image_of_127_layers_is_one_mount() -> Result<()> {
 /// Every file of every layer against GNU tar's own reading.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bulk_image_reads_as_gnu_tar_unpacks_it() -> Result<()> {
+    for backend in BOTH {
+        bulk_reads_as_gnu_tar_unpacks_it(Host::new(backend).await?).await?;
+    }
+    Ok(())
+}
+
+async fn bulk_reads_as_gnu_tar_unpacks_it(host: Host) -> Result<()> {
     let archive = image("bulk.tar")?;
-    let host = Host::new().await?;
     let loaded = host.load(&archive).await?;
     let mount = host.mount(&loaded[0]).await?;
     let image = host.images.get(&host.owner, &loaded[0].id).await?;
-    let reference = host.root.path().join("reference");
+    let reference = host.root.join("reference");
     std::fs::create_dir(&reference)?;
     for diff_id in &image.diff_ids {
-        let tar = host.root.path().join("layers").join(diff_id.hex()).join("tar");
+        let tar = host.root.join("layers").join(diff_id.hex()).join("tar");
         let done =
             Command::new("tar").arg("-xpf").arg(tar).arg("-C").arg(&reference).arg("--numeric-owner").status()?;
         ensure!(done.success());
@@ -128,6 +180,13 @@ async fn the_bulk_image_reads_as_gnu_tar_unpacks_it() -> Result<()> {
 /// The index of what is right for each archive is the maker's.
 #[tokio::test(flavor = "multi_thread")]
 async fn evil_archives_are_refused_or_do_no_harm() -> Result<()> {
+    for backend in BOTH {
+        evil_archives_do_no_harm(backend).await?;
+    }
+    Ok(())
+}
+
+async fn evil_archives_do_no_harm(backend: StorageBackend) -> Result<()> {
     let folder = image("evil")?;
     let index: Value = serde_json::from_slice(&std::fs::read(folder.join("index.json"))?)?;
     let outside = PathBuf::from(index["host"]["folder"].as_str().context("host folder")?);
@@ -135,7 +194,7 @@ async fn evil_archives_are_refused_or_do_no_harm() -> Result<()> {
     let _outside = Removed(outside.clone());
     std::fs::write(outside.join("secret"), "of the host\n")?;
     for (name, about) in index["archives"].as_object().context("archives")? {
-        let host = Host::new().await?;
+        let host = Host::new(backend).await?;
         let outcome = host.load(&folder.join(name)).await;
         match (about["expect"].as_str(), &outcome) {
             (Some("refuse" | "limit"), Ok(_)) => bail!("{name} was loaded: {}", about["why"]),
@@ -143,7 +202,7 @@ async fn evil_archives_are_refused_or_do_no_harm() -> Result<()> {
             (Some("refuse" | "limit"), Err(_)) => {
                 let left = host.images.list(&host.owner).await?;
                 assert_eq!(left, [], "{name}");
-                assert_eq!(leftovers(host.root.path())?, Vec::<PathBuf>::new(), "{name}");
+                assert_eq!(leftovers(&host.root)?, Vec::<PathBuf>::new(), "{name}");
             }
             _ => {}
         }
@@ -186,6 +245,49 @@ fn leftovers(data_root: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(left)
+}
+
+/// Layers that two images share stay until both are gone; what is loaded again is unpacked again.
+#[tokio::test(flavor = "multi_thread")]
+async fn unpacked_layers_go_with_their_last_image_and_come_back() -> Result<()> {
+    let host = Host::new(StorageBackend::Folders).await?;
+    let folders = || -> Result<Vec<PathBuf>> {
+        std::fs::read_dir(host.root.join("layers/folders"))?.map(|entry| Ok(entry?.path())).collect()
+    };
+    for _ in 0..2 {
+        let busybox = host.load(&image("busybox.tar")?).await?;
+        let first = folders()?;
+        let usage = host.images.usage(&host.owner).await?;
+        let tars = host.images.get(&host.owner, &busybox[0].id).await?.size;
+        assert!(usage.layers_bytes > tars * 3 / 2, "tar and folder: {} of {tars}", usage.layers_bytes);
+        assert_eq!(usage.reclaimable_bytes, usage.layers_bytes);
+        let hostile = host.load(&image("hostile.tar")?).await?;
+        assert!(folders()?.len() > first.len());
+        host.images.remove(&host.owner, &hostile[0].id.to_string(), true).await?;
+        host.images.sweep().await?;
+        assert_eq!(folders()?, first);
+        let mount = host.mount(&busybox[0]).await?;
+        assert!(path_of(&mount).join("bin/busybox").symlink_metadata()?.is_file());
+        drop(mount);
+        host.empty().await?;
+        assert_eq!(folders()?, Vec::<PathBuf>::new());
+    }
+    Ok(())
+}
+
+/// What was loaded on a kernel that mounts indexes runs on one that does not, and the other way round.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_survives_a_change_of_the_backend() -> Result<()> {
+    let mut host = Host::new(StorageBackend::Erofs).await?;
+    let loaded = host.load(&image("busybox.tar")?).await?;
+    for backend in [StorageBackend::Folders, StorageBackend::Erofs] {
+        let pool = sampan_engine::store::open(&host.root).await?;
+        let spawner = Arc::new(Spawner::new(&host.root.with_file_name("state")));
+        host.images = Images::open(&host.root, pool, backend, spawner)?;
+        let mount = host.mount(&loaded[0]).await?;
+        assert!(path_of(&mount).join("bin/busybox").symlink_metadata()?.is_file(), "{backend:?}");
+    }
+    Ok(())
 }
 
 struct Removed(PathBuf);

@@ -7,6 +7,7 @@ use crate::content::ContentError;
 use crate::digest::Digest;
 use crate::kind::Kind;
 use crate::layers::LayerError;
+use crate::processes::ProcessError;
 use crate::reference::ReferenceError;
 
 /// Why something about images was not done; nothing is half made.
@@ -114,6 +115,13 @@ pub enum ImageError {
         /// What does not read.
         reason: String,
     },
+    /// What a plain folder takes cannot be told.
+    #[error("cannot look at the unpacked layers")]
+    Unpacked {
+        /// Why.
+        #[from]
+        source: ProcessError,
+    },
     /// A file of the store could not be written.
     #[error("cannot write {}", .path.display())]
     Write {
@@ -141,6 +149,7 @@ impl ImageError {
             Self::Layer { source, .. } | Self::Root { source } => source.kind(),
             Self::Content(source) => source.kind(),
             Self::InUse { .. } => Kind::Conflict,
+            Self::Unpacked { source } => source.kind(),
             Self::Write { source, .. } => crate::content::kind_of_io(source),
             Self::Store { .. } | Self::Damaged { .. } => Kind::Internal,
         }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::usage::{Piece, pieces};
 use super::{ImageError, Images, Removed};
+use crate::digest::Digest;
 use crate::owner::Owner;
 use crate::store::images;
 
@@ -40,7 +42,7 @@ impl Images {
             images::users(&mut transaction, owner.team_id).await?.into_iter().map(|user| user.image_id).collect();
         let named: HashSet<String> =
             images::tags(&mut transaction, owner.team_id).await?.into_iter().map(|tag| tag.image_id).collect();
-        let mut removed = Vec::new();
+        let (mut removed, mut doomed) = (Vec::new(), HashSet::new());
         for image in all {
             let id = image.id.to_string();
             let labels = &image.configuration.config.labels;
@@ -52,23 +54,25 @@ impl Images {
             }
             self.delete(&mut transaction, owner, &image.id).await?;
             removed.extend(image.tags.iter().map(|tag| Removed::Untagged(tag.familiar())));
+            doomed.extend(pieces(&image.diff_ids));
             removed.push(Removed::Deleted(image.id));
         }
-        let marked: HashSet<String> = images::marks(&mut transaction)
+        let marked: HashSet<Piece> = images::marks(&mut transaction)
             .await?
             .into_iter()
-            .flat_map(|(_, diff_ids)| serde_json::from_str::<Vec<String>>(&diff_ids).unwrap_or_default())
+            .flat_map(|(_, diff_ids)| pieces(&serde_json::from_str::<Vec<Digest>>(&diff_ids).unwrap_or_default()))
             .collect();
+        let doomed: HashSet<Piece> = doomed.difference(&marked).copied().collect();
         let layers = images::layers(&mut transaction).await?;
-        let reclaimed_bytes = match removed.is_empty() {
-            true => 0,
-            false => layers
-                .iter()
-                .filter(|layer| !marked.contains(&layer.diff_id))
-                .map(|layer| layer.disk_bytes.unsigned_abs())
-                .sum(),
-        };
+        let is_doomed = |id: &str| id.parse().is_ok_and(|id| doomed.contains(&Piece::Layer(id)));
+        let tars = layers.iter().filter(|layer| is_doomed(&layer.diff_id));
+        let mut reclaimed_bytes = tars.map(|layer| layer.disk_bytes.unsigned_abs()).sum();
         transaction.commit().await?;
+        for piece in &doomed {
+            if let Piece::Folder(chain_id) = piece {
+                reclaimed_bytes += self.folder_bytes(chain_id).await?;
+            }
+        }
         self.sweep_later();
         Ok(Pruned { removed, reclaimed_bytes })
     }

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Image, ImageError, Images};
+use crate::digest::Digest;
+use crate::layers::chain_ids;
 use crate::owner::Owner;
 use crate::store::images;
 
@@ -19,7 +21,16 @@ pub struct ImageUsage {
     pub containers: usize,
 }
 
-/// All images of a team. Bytes are those on disk, indexes included.
+/// What images share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Piece {
+    /// A layer's tar with its index, by diff id.
+    Layer(Digest),
+    /// A layer's plain folder, by chain id.
+    Folder(Digest),
+}
+
+/// All images of a team. Bytes are those on disk, indexes and plain folders included.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Usage {
     /// Each.
@@ -39,35 +50,49 @@ impl Images {
         let list = self.list(owner).await?;
         let mut connection = self.shared.pool.acquire().await?;
         let layers = images::layers(&mut connection).await?;
-        let sizes: HashMap<_, _> = layers.into_iter().map(|row| (row.diff_id, row.disk_bytes.unsigned_abs())).collect();
+        let mut sizes = HashMap::new();
+        for row in layers {
+            if let Ok(diff_id) = row.diff_id.parse() {
+                sizes.insert(Piece::Layer(diff_id), row.disk_bytes.unsigned_abs());
+            }
+        }
         let mut containers: HashMap<String, usize> = HashMap::new();
         for user in images::users(&mut connection, owner.team_id).await? {
             *containers.entry(user.image_id).or_default() += 1;
         }
         drop(connection);
-        let size = |diff_id: &str| sizes.get(diff_id).copied().unwrap_or_default();
-        let distinct = |image: &Image| image.diff_ids.iter().map(ToString::to_string).collect::<HashSet<_>>();
-        let mut holders: HashMap<String, usize> = HashMap::new();
-        let mut kept: HashSet<String> = HashSet::new();
+        let mut holders: HashMap<Piece, usize> = HashMap::new();
+        let mut kept: HashSet<Piece> = HashSet::new();
         for image in &list {
-            let own = distinct(image);
-            own.iter().for_each(|diff_id| *holders.entry(diff_id.clone()).or_default() += 1);
+            let own = pieces(&image.diff_ids);
+            own.iter().for_each(|piece| *holders.entry(*piece).or_default() += 1);
             if containers.contains_key(&image.id.to_string()) {
                 kept.extend(own);
             }
         }
-        let layers_bytes: u64 = holders.keys().map(|diff_id| size(diff_id)).sum();
-        let kept_bytes: u64 = kept.iter().map(|diff_id| size(diff_id)).sum();
+        for piece in holders.keys() {
+            if let Piece::Folder(chain_id) = piece {
+                sizes.insert(*piece, self.folder_bytes(chain_id).await?);
+            }
+        }
+        let size = |piece: &Piece| sizes.get(piece).copied().unwrap_or_default();
+        let layers_bytes: u64 = holders.keys().map(size).sum();
+        let kept_bytes: u64 = kept.iter().map(size).sum();
         let images = list.into_iter().map(|image| {
             let (shared, unique): (Vec<_>, Vec<_>) =
-                distinct(&image).into_iter().partition(|diff_id| holders[diff_id] > 1);
+                pieces(&image.diff_ids).into_iter().partition(|piece| holders[piece] > 1);
             ImageUsage {
-                unique_bytes: unique.iter().map(|diff_id| size(diff_id)).sum(),
-                shared_bytes: shared.iter().map(|diff_id| size(diff_id)).sum(),
+                unique_bytes: unique.iter().map(size).sum(),
+                shared_bytes: shared.iter().map(size).sum(),
                 containers: containers.get(&image.id.to_string()).copied().unwrap_or_default(),
                 image,
             }
         });
         Ok(Usage { images: images.collect(), layers_bytes, reclaimable_bytes: layers_bytes - kept_bytes })
     }
+}
+
+/// All that an image needs, each once.
+pub(super) fn pieces(diff_ids: &[Digest]) -> HashSet<Piece> {
+    diff_ids.iter().copied().map(Piece::Layer).chain(chain_ids(diff_ids).map(Piece::Folder)).collect()
 }

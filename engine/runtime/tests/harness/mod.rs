@@ -322,10 +322,17 @@ pub fn reap_pid(pid: i32) -> i32 {
     reap(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("pidfd").as_fd())
 }
 
+/// The program: this crate's own, or, in the tests of another crate, the one beside their executable.
+fn program() -> PathBuf {
+    let beside =
+        || std::env::current_exe().expect("own path").ancestors().nth(2).expect("folder").join("sampan-runtime");
+    option_env!("CARGO_BIN_EXE_sampan-runtime").map_or_else(beside, PathBuf::from)
+}
+
 fn launch(path: &Path, instance: &str, without: &str, keeper: OwnedFd) -> Child {
     let keeper = rustix::io::fcntl_dupfd_cloexec(&keeper, 100).expect("dup");
     rustix::io::fcntl_setfd(&keeper, rustix::io::FdFlags::empty()).expect("inherit");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sampan-runtime"));
+    let mut command = Command::new(program());
     command.arg("spawner").arg("--data-root").arg(path.join("data")).arg("--state-root").arg(path.join("state"));
     command.args(["--instance", instance, "--uid", "0", "--keeper-fd", &keeper.as_raw_fd().to_string()]);
     if !without.is_empty() {
@@ -443,7 +450,7 @@ fn make_image(image: &Path) {
         copy_libraries(from, image);
     }
     // A release of our own program is static; what tests build is not.
-    copy_libraries(Path::new(env!("CARGO_BIN_EXE_sampan-runtime")), image);
+    copy_libraries(&program(), image);
 }
 
 fn copy_libraries(program: &Path, image: &Path) {
