@@ -19,6 +19,7 @@ pub struct Server {
     child: Child,
     folder: TempDir,
     http: SocketAddr,
+    storage: Option<&'static str>,
 }
 
 impl Server {
@@ -27,10 +28,18 @@ impl Server {
     /// # Panics
     /// When it does not start: the test cannot go on.
     pub fn start() -> Self {
+        Self::start_on(None)
+    }
+
+    /// The same with a storage backend, `erofs` or `folders`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_on(storage: Option<&'static str>) -> Self {
         let folder = tempfile::Builder::new().prefix("sampan-test-").tempdir().expect("a folder");
         let http = free_address();
-        let child = serve(folder.path(), http);
-        let mut server = Self { child, folder, http };
+        let child = serve(folder.path(), http, storage);
+        let mut server = Self { child, folder, http, storage };
         server.wait_until_ready();
         server
     }
@@ -78,8 +87,17 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn again(&mut self) {
-        self.child = serve(self.folder.path(), self.http);
+        self.child = serve(self.folder.path(), self.http, self.storage);
         self.wait_until_ready();
+    }
+
+    /// The same with another storage backend.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn again_on(&mut self, storage: &'static str) {
+        self.storage = Some(storage);
+        self.again();
     }
 
     /// What it wrote to its log.
@@ -136,7 +154,8 @@ pub fn program() -> PathBuf {
     program
 }
 
-fn serve(folder: &Path, http: SocketAddr) -> Child {
+fn serve(folder: &Path, http: SocketAddr, storage: Option<&str>) -> Child {
+    let storage = storage.map(|storage| ["--storage", storage]);
     let log = std::fs::File::options().create(true).append(true).open(folder.join("serve.log")).expect("log");
     Command::new(program())
         .arg("serve")
@@ -148,6 +167,7 @@ fn serve(folder: &Path, http: SocketAddr) -> Child {
         .arg(http.to_string())
         .arg("--docker-sock")
         .arg(folder.join("state/docker.sock"))
+        .args(storage.into_iter().flatten())
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("log"))
         .stderr(log)

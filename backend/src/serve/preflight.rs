@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, Storage};
 
 /// One thing that was looked at.
 struct Finding {
@@ -16,8 +16,17 @@ struct Finding {
 
 /// Prints what was found; whether all that is needed is there.
 pub fn preflight(config: &Config) -> bool {
-    let findings =
-        [kernel(), root(), cgroups(), erofs(), overlay(), user_namespaces(), nftables(), forwarding(), disk(config)];
+    let findings = [
+        kernel(),
+        root(),
+        cgroups(),
+        storage(config),
+        overlay(),
+        user_namespaces(),
+        nftables(),
+        forwarding(),
+        disk(config),
+    ];
     for finding in &findings {
         let mark = match (finding.fine, finding.needed) {
             (true, _) => "ok     ",
@@ -41,10 +50,12 @@ fn release() -> (u32, u32) {
 fn kernel() -> Finding {
     let (major, minor) = release();
     Finding {
-        fine: (major, minor) >= (6, 12),
+        fine: (major, minor) >= (6, 1),
         needed: true,
-        what: format!("kernel {major}.{minor} (6.12 is needed, 6.15 mounts by descriptor)"),
-        fix: "on Debian 12: apt-get install -t bookworm-backports linux-image-amd64, then reboot",
+        what: format!(
+            "kernel {major}.{minor} (6.1 is needed; 6.12 mounts images without unpacking them, 6.15 mounts by descriptor)"
+        ),
+        fix: "on Debian: apt-get full-upgrade to Debian 12 or newer, then reboot",
     }
 }
 
@@ -87,13 +98,32 @@ fn known_file_system(name: &str) -> bool {
     known.split_whitespace().any(|word| word == name) || listed("modules.dep") || listed("modules.builtin")
 }
 
-fn erofs() -> Finding {
-    Finding {
-        fine: known_file_system("erofs") && release() >= (6, 12),
-        needed: true,
-        what: "EROFS from files: images are mounted without being unpacked".into(),
-        fix: "modprobe erofs, on a kernel of 6.12 or newer",
+/// How images are kept: as the settings say, else as `serve` will find it possible (spawner tries a mount).
+fn storage(config: &Config) -> Finding {
+    let finding = |fine, needed, what: &str, fix| Finding { fine, needed, what: what.into(), fix };
+    let fix =
+        "EROFS needs a kernel of 6.12 or newer with erofs (modprobe erofs), and a data root that is not on overlayfs";
+    let possible = known_file_system("erofs") && release() >= (6, 12) && !is_on_overlay(config);
+    match (config.storage, possible) {
+        (Storage::Folders, _) => {
+            finding(true, false, "images are unpacked into plain folders, as the settings say", "")
+        }
+        (_, true) => finding(true, true, "EROFS from files: images are mounted without being unpacked", ""),
+        (Storage::Auto, false) => {
+            finding(false, false, "EROFS from files: images are unpacked into plain folders instead", fix)
+        }
+        (Storage::Erofs, false) => finding(false, true, "EROFS from files, which the settings ask for", fix),
     }
+}
+
+fn is_on_overlay(config: &Config) -> bool {
+    const OVERLAY: u64 = 0x794c_7630;
+    rustix::fs::statfs(existing(config)).is_ok_and(|found| found.f_type as u64 == OVERLAY)
+}
+
+/// The data root, or the closest folder above it that is there already.
+fn existing(config: &Config) -> &Path {
+    config.data_root.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"))
 }
 
 fn overlay() -> Finding {
@@ -124,7 +154,7 @@ fn forwarding() -> Finding {
 }
 
 fn disk(config: &Config) -> Finding {
-    let folder = config.data_root.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let folder = existing(config);
     let free = rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
     Finding {
         fine: free > 1 << 30,

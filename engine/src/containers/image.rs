@@ -1,13 +1,14 @@
 //! The image beneath a container.
 
-use sampan_runtime::sandbox::Root;
+use sampan_runtime::sandbox::{Root, SANDBOX_FILE, Sandbox};
 
-use super::ContainerError;
 use super::config::ContainerConfig;
+use super::create::{json, read, write};
 use super::describe::has_user_namespace;
 use super::resolve::Defaults;
+use super::{Container, ContainerError};
 use crate::engine::Shared;
-use crate::images::ProcessConfiguration;
+use crate::images::{ProcessConfiguration, StorageBackend};
 use crate::owner::Owner;
 
 /// What a container takes from its image.
@@ -39,6 +40,23 @@ impl Shared {
         }
         let root = self.images.root(&image).await?;
         Ok(Base { image_id: image.id.to_string(), defaults: defaults(&image.configuration.config), root })
+    }
+
+    /// Gives a container that was made on the other backend (on an older or newer kernel) the root of this one; its
+    /// writable layer fits both, since they show the same.
+    pub(super) async fn fit_root(&self, container: &Container) -> Result<(), ContainerError> {
+        let path = self.container_folder(&container.id).join(SANDBOX_FILE);
+        let mut sandbox: Sandbox = read(&path)?;
+        let fits = match self.images.backend() {
+            StorageBackend::Erofs => matches!(sandbox.root, Root::Erofs { .. }),
+            StorageBackend::Folders => matches!(sandbox.root, Root::Folders { .. }),
+        };
+        if fits {
+            return Ok(());
+        }
+        let image = self.images.find(&container.owner, &container.image_id).await?;
+        sandbox.root = self.images.root(&image).await?;
+        write(&path, &json(&sandbox)?)
     }
 }
 

@@ -79,6 +79,7 @@ impl Shared {
     }
 
     async fn bring_up(self: &Arc<Self>, slot: &Arc<Slot>, container: &Container) -> Result<(), ContainerError> {
+        self.fit_root(container).await?;
         self.share_files(container)?;
         let monitor = self.monitors.of(&container.owner);
         let ports = wanted_ports(container);

@@ -2,6 +2,9 @@
 
 use super::docker::Docker;
 
+/// The storage backends.
+const BOTH: [&str; 2] = ["erofs", "folders"];
+
 #[test]
 fn an_archive_that_is_none_is_refused_and_nothing_is_left() {
     let docker = Docker::start();
@@ -14,11 +17,44 @@ fn an_archive_that_is_none_is_refused_and_nothing_is_left() {
 
 #[test]
 fn the_disks_use_is_told() {
-    let docker = Docker::start();
+    for storage in BOTH {
+        the_disks_use_is_told_on(storage);
+    }
+}
+
+fn the_disks_use_is_told_on(storage: &'static str) {
+    let docker = Docker::start_on(storage);
     docker.ok(&["run", "--name", "web", "busybox", "sh", "-c", "head -c 100000 /dev/zero > /file"]);
     let table = docker.ok(&["system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}}"]);
     assert_eq!(table.lines().next(), Some("Images 1 1"), "{table}");
     assert!(table.contains("Containers 1 0"), "{table}");
     let size: u64 = docker.ok(&["inspect", "-s", "--format", "{{.SizeRw}}", "web"]).parse().expect("bytes");
     assert!((100_000..1_000_000).contains(&size), "{size}");
+}
+
+#[test]
+fn each_backend_tells_its_name_and_runs_the_same_image() {
+    for storage in BOTH {
+        let docker = Docker::start_on(storage);
+        let told = docker.ok(&["info", "--format", "{{json .DriverStatus}}"]);
+        assert!(told.starts_with(&format!("[[\"Images\",\"{storage} ")), "{told}");
+        docker.ok(&["load", "-q", "-i", sampan_tests::images::archive("deep").to_str().expect("path")]);
+        assert_eq!(docker.ok(&["run", "--rm", "deep", "cat", "/deep/1", "/deep/126"]), "1\n126");
+        let seen =
+            docker.ok(&["run", "--rm", "-v", "fresh:/etc", "busybox", "sh", "-c", "id -un; stat -c %u:%a /etc /tmp"]);
+        assert_eq!(seen, "root\n0:755\n0:1777", "{storage}");
+    }
+}
+
+/// A kernel that gets newer or older takes its containers along.
+#[test]
+fn a_container_starts_again_on_the_other_backend_with_what_it_wrote() {
+    let mut docker = Docker::start_on("erofs");
+    let script = "rm -f /etc/passwd; ! test -e /etc/passwd || exit 1; echo run >>/file; wc -l </file";
+    let first = docker.ok(&["run", "--name", "kept", "busybox", "sh", "-c", script]);
+    assert_eq!(first, "1");
+    for (storage, runs) in [("folders", "2"), ("erofs", "3")] {
+        docker.again_on(storage);
+        assert_eq!(docker.ok(&["start", "-a", "kept"]), runs, "{storage}");
+    }
 }

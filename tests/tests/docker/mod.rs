@@ -26,10 +26,25 @@ pub struct Docker {
 impl Docker {
     /// A fresh server with the busybox image.
     pub fn start() -> Self {
-        let docker = Self { server: Server::start() };
+        Self::start_with(Server::start())
+    }
+
+    /// The same with a storage backend, `erofs` or `folders`.
+    pub fn start_on(storage: &'static str) -> Self {
+        Self::start_with(Server::start_on(Some(storage)))
+    }
+
+    fn start_with(server: Server) -> Self {
+        let docker = Self { server };
         let archive = sampan_tests::images::busybox();
         docker.ok(&["load", "-q", "-i", archive.to_str().expect("path")]);
         docker
+    }
+
+    /// Ends its server and starts another on the same roots, with a storage backend.
+    pub fn again_on(&mut self, storage: &'static str) {
+        self.server.signal(nix::sys::signal::Signal::SIGTERM);
+        self.server.again_on(storage);
     }
 
     /// Its socket.

@@ -6,6 +6,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use sampan_engine::containers::State as Doing;
+use sampan_engine::images::StorageBackend;
 use serde_json::{Value, json};
 
 use super::host;
@@ -59,7 +60,7 @@ fn engine(app: &App) -> Value {
     json!({
         "ID": app.engine.settings().instance,
         "Driver": STORAGE_DRIVER,
-        "DriverStatus": [],
+        "DriverStatus": [["Images", images(app.engine.images().backend())]],
         "Plugins": {
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
@@ -83,6 +84,14 @@ fn engine(app: &App) -> Value {
         "NEventsListener": 0,
         "ExperimentalBuild": false,
     })
+}
+
+/// How containers get their root, for `docker info` under the name of the driver.
+fn images(backend: StorageBackend) -> &'static str {
+    match backend {
+        StorageBackend::Erofs => "erofs (one mounted index over the layers' tars)",
+        StorageBackend::Folders => "folders (layers unpacked, for kernels that cannot mount files as EROFS)",
+    }
 }
 
 fn abilities() -> Value {
