@@ -41,9 +41,9 @@ impl Docker {
         docker
     }
 
-    /// Ends its server and starts another on the same roots, with a storage backend.
+    /// Kills its server and starts another on the same roots, with a storage backend.
     pub fn again_on(&mut self, storage: &'static str) {
-        self.server.signal(nix::sys::signal::Signal::SIGTERM);
+        self.server.signal(nix::sys::signal::Signal::SIGKILL);
         self.server.again_on(storage);
     }
 
