@@ -2,9 +2,9 @@
 //! along, owners and modes of folders that the tar only implies, times of folders.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, fgetxattr, futimens, linkat, mknodat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, fgetxattr, futimens, linkat, mknodat, unlinkat};
 
 use super::names::Parts;
 use super::write::{OPAQUE, Writer, kind, name, opaque, open_folder};
@@ -12,15 +12,6 @@ use super::{below, times};
 use crate::failure::Doing;
 use crate::rootfs::copy_up;
 use crate::wire::Refusal;
-
-/// A file of the layers below that was copied for the sake of a link to it.
-#[derive(Debug)]
-pub(super) struct Copied {
-    /// Device and inode of the copy.
-    pub inode: (u64, u64),
-    /// Names that were given to it, some of which may be something else by now.
-    pub names: Vec<Parts>,
-}
 
 impl Writer {
     pub(super) fn finish(mut self) -> Result<(), Refusal> {
@@ -62,21 +53,6 @@ impl Writer {
             linkat(&folder, &first, &parent, &name(last)?, AtFlags::empty())?;
         }
         Ok(())
-    }
-
-    /// Folder and name under which a copy still is.
-    pub(super) fn still_there(&self, copied: &Copied) -> io::Result<Option<(OwnedFd, std::ffi::CString)>> {
-        for path in &copied.names {
-            let Some((last, parents)) = path.split_last() else { continue };
-            let Some(folder) = below::walk(self.root.as_fd(), parents)? else { continue };
-            let name = name(last)?;
-            match statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(found) if (found.st_dev, found.st_ino) == copied.inode => return Ok(Some((folder, name))),
-                Ok(_) | Err(rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(None)
     }
 
     /// A mark that hides nothing would be listed as a file of its folder: overlay looks for marks only where several

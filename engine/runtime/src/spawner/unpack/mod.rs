@@ -6,6 +6,7 @@
 mod below;
 mod child;
 mod finish;
+mod links;
 mod names;
 mod write;
 

@@ -9,12 +9,12 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chownat, fchmod, fchown, flistxattr, fremovexattr,
-    fsetxattr, ftruncate, futimens, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
+    fsetxattr, ftruncate, futimens, makedev, mkdirat, mknodat, openat, statat, symlinkat, utimensat,
 };
 use tar_core::parse::{Limits, ParseEvent, ParsedEntry, Parser};
 use tar_core::{EntryType, PaxExtensions, SparseEntry};
 
-use super::finish::Copied;
+use super::links::Copied;
 use super::names::{self, Name, Parts};
 use super::{below, times};
 use crate::failure::{Doing, refusal};
@@ -232,59 +232,6 @@ impl Writer {
         utimensat(&folder, &name, &times(time), AtFlags::SYMLINK_NOFOLLOW).doing(doing)
     }
 
-    fn hard_link(&mut self, path: &Parts, entry: &ParsedEntry<'_>) -> Result<(), Refusal> {
-        let target = names::clean(entry.link_target.as_deref().unwrap_or_default())?;
-        let bad = |why: &str| broken(format!("the hard link {:?} leads to {why}", shown(&entry.path)));
-        if target == *path || target.is_empty() {
-            return Err(bad("itself or the root"));
-        }
-        let doing = || format!("unpack {:?}", shown(&entry.path));
-        let Some((target_name, parents)) = target.split_last() else { return Err(bad("the root")) };
-        let own = match below::walk(self.root.as_fd(), parents).doing(doing)? {
-            Some(folder) => {
-                let target_name = name(target_name).doing(doing)?;
-                kind(folder.as_fd(), &target_name).doing(doing)?.map(|kind| (folder, target_name, kind))
-            }
-            None => None,
-        };
-        match own {
-            None => self.link_to_below(path, &target).doing(doing)?.map_err(bad),
-            Some((_, _, (FileType::Directory, _))) => Err(bad("a folder")),
-            Some((_, _, (FileType::CharacterDevice, 0))) => Err(bad("a deleted name")),
-            Some((folder, target_name, _)) => {
-                let (to, name) = self.make_room(path).doing(doing)?;
-                linkat(&folder, &target_name, &to, &name, AtFlags::empty()).doing(doing)
-            }
-        }
-    }
-
-    /// A link into the layers below, which cannot be one on disk: a copy, to which further links lead. Says what is
-    /// wrong with the target.
-    fn link_to_below(&mut self, path: &Parts, target: &Parts) -> std::io::Result<Result<(), &'static str>> {
-        let found = self.below.as_ref().map(|view| below::find(view.as_fd(), target)).transpose()?.flatten();
-        let Some(found) = found else { return Ok(Err("something that no layer has")) };
-        if found.kind() == FileType::Directory {
-            return Ok(Err("a folder"));
-        }
-        let copied = self.copied.remove(target);
-        let again = copied.as_ref().map(|copied| self.still_there(copied)).transpose()?.flatten();
-        let (folder, name) = self.make_room(path)?;
-        let copied = match (again, copied) {
-            (Some((first, first_name)), Some(mut copied)) => {
-                linkat(&first, &first_name, &folder, &name, AtFlags::empty())?;
-                copied.names.push(path.clone());
-                copied
-            }
-            _ => {
-                found.copy(folder.as_fd(), &name)?;
-                let made = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-                Copied { inode: (made.st_dev, made.st_ino), names: vec![path.clone()] }
-            }
-        };
-        self.copied.insert(target.clone(), copied);
-        Ok(Ok(()))
-    }
-
     /// Hides a name of the layers below; what this layer itself has under that name stays.
     fn whiteout(&mut self, path: &Parts) -> std::io::Result<()> {
         let Some((last, parents)) = path.split_last() else { return Ok(()) };
@@ -301,7 +248,7 @@ impl Writer {
     }
 
     /// The folder of a new entry and its name, nothing being there any more.
-    fn make_room(&mut self, path: &Parts) -> std::io::Result<(OwnedFd, CString)> {
+    pub fn make_room(&mut self, path: &Parts) -> std::io::Result<(OwnedFd, CString)> {
         let (last, parents) = path.split_last().ok_or(std::io::ErrorKind::InvalidInput)?;
         let folder = self.folder(&parents.to_vec())?;
         let name = name(last)?;
@@ -341,11 +288,11 @@ impl Writer {
     }
 }
 
-fn broken(why: String) -> Refusal {
+pub(super) fn broken(why: String) -> Refusal {
     refusal(RefusalKind::Invalid, format!("the layer's tar is broken: {why}"))
 }
 
-fn shown(path: &[u8]) -> std::borrow::Cow<'_, str> {
+pub(super) fn shown(path: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(path)
 }
 
