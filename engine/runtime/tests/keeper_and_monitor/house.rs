@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct House {
     place: tempfile::TempDir,
     keeper: Mutex<Child>,
+    /// All that were born, to be ended at the end.
+    born: Mutex<Vec<OwnedFd>>,
 }
 
 /// A container's main process that waits for [`Born::go`].
@@ -55,7 +57,7 @@ impl House {
         std::fs::write(&script, text).expect("a script");
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).expect("chmod");
         let keeper = Mutex::new(start_keeper(place.path()));
-        let house = Self { place, keeper };
+        let house = Self { place, keeper, born: Mutex::default() };
         house.wait_for("keeper", || Connection::connect(&house.state().join("keeper.sock")).ok());
         house
     }
@@ -225,7 +227,9 @@ impl House {
             status.lines().find(|line| line.starts_with("PPid:"))?.ends_with(&format!("\t{keeper}")).then_some(())
         });
         let pidfd = rustix::process::pidfd_open(Pid::from_raw(pid).expect("a pid"), PidfdFlags::empty());
-        Born { id: id.to_owned(), pid, pidfd: pidfd.expect("a pidfd"), streams, go: self.folder(id).join("go") }
+        let pidfd = pidfd.expect("a pidfd");
+        self.born.lock().expect("the born").push(pidfd.try_clone().expect("a copy"));
+        Born { id: id.to_owned(), pid, pidfd, streams, go: self.folder(id).join("go") }
     }
 
     /// What spawner says to keeper before the program runs.
@@ -308,6 +312,10 @@ impl Born {
 
 impl Drop for House {
     fn drop(&mut self) {
+        for pidfd in self.born.get_mut().into_iter().flatten() {
+            // Most have ended long ago.
+            let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+        }
         let Ok(keeper) = self.keeper.get_mut() else { return };
         let pid = Pid::from_child(keeper);
         if rustix::process::kill_process(pid, Signal::TERM).is_ok() {
