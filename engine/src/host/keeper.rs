@@ -74,11 +74,17 @@ impl Keeper {
     /// [`HostError::Keeper`] when it listens and does not understand.
     pub fn find(state_root: &Path) -> Result<Option<Self>, HostError> {
         let path = state_root.join("keeper.sock");
-        let Ok(connection) = Connection::connect(&path) else { return Ok(None) };
-        let keeper = Self { connection, path, is_new: false };
-        match keeper.ask(&Request::Hello { version: VERSION, role: Role::Serve }, &[])? {
-            (Answer::Welcome { .. }, _) => Ok(Some(keeper)),
-            (other, _) => Err(keeper.confused(&other)),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let Ok(connection) = Connection::connect(&path) else { return Ok(None) };
+            let keeper = Self { connection, path: path.clone(), is_new: false };
+            match keeper.ask(&Request::Hello { version: VERSION, role: Role::Serve }, &[]) {
+                Ok((Answer::Welcome { .. }, _)) => return Ok(Some(keeper)),
+                Ok((other, _)) => return Err(keeper.confused(&other)),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                // It is ending: when its socket is gone too, there is none.
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
         }
     }
 

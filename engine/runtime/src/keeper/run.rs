@@ -28,6 +28,9 @@ use crate::wire::socket::{Connection, Listener};
 /// How long `ensure-monitor` waits for a monitor that does not come up.
 const MONITOR_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a new keeper waits for one that is ending.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Why keeper could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
@@ -342,10 +345,19 @@ fn take_state(state_root: &Path) -> Result<File, KeeperError> {
     let path = state_root.join("keeper.lock");
     let lock =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(|source| at(&path, source))?;
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(KeeperError::Taken { state_root: state_root.to_owned() }),
-        Err(error) => Err(at(&path, error.into())),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            // Its socket is gone a moment before it is.
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(KeeperError::Taken { state_root: state_root.to_owned() });
+            }
+            Err(error) => return Err(at(&path, error.into())),
+        }
     }
 }
 
