@@ -2,10 +2,14 @@
 
 mod docker;
 
+#[path = "docker/health.rs"]
+mod health;
 #[path = "docker/images.rs"]
 mod images;
 #[path = "docker/lifecycle.rs"]
 mod lifecycle;
+#[path = "docker/options.rs"]
+mod options;
 #[path = "docker/protocol.rs"]
 mod protocol;
 #[path = "docker/refusals.rs"]

@@ -138,6 +138,41 @@ async fn a_container_lives_its_life_by_rest_and_is_watched_by_websockets() {
 }
 
 #[test]
+fn a_health_check_is_run_and_its_results_are_told() {
+    let server = Server::start();
+    let amber = token(&server, "amber", "blue", "developer");
+    let archive = std::fs::read(images::busybox()).unwrap();
+    assert_eq!(ask(&server, "POST", "/api/v1/images", &amber, &archive).0, 201);
+    let body = |test: Value| {
+        let healthcheck = json!({ "test": test, "interval_ms": 100, "retries": 1 });
+        let body = json!({
+            "name": "web", "image": "busybox", "network": "none", "start": true, "command": ["sleep", "600"],
+            "healthcheck": healthcheck,
+        });
+        body.to_string()
+    };
+    let wrong = body(json!(["CMD"]));
+    assert_eq!(ask(&server, "POST", "/api/v1/containers", &amber, wrong.as_bytes()).0, 400);
+    let right = body(json!(["CMD-SHELL", "echo ill; exit 4"]));
+    assert_eq!(ask(&server, "POST", "/api/v1/containers", &amber, right.as_bytes()).0, 201);
+    let begun = std::time::Instant::now();
+    let container = loop {
+        let container = ask(&server, "GET", "/api/v1/containers/web", &amber, b"").1;
+        if container["health"] == "unhealthy" {
+            break container;
+        }
+        assert_eq!(container["health"], "starting");
+        assert!(begun.elapsed().as_secs() < 30, "{container}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert_eq!(
+        (&container["health_log"][0]["exit_code"], &container["health_log"][0]["output"]),
+        (&json!(4), &json!("ill\n"))
+    );
+    assert_eq!(container["healthcheck"]["interval_ms"], 100);
+}
+
+#[test]
 fn bad_requests_get_a_problem_with_the_right_status() {
     let server = Server::start();
     let amber = token(&server, "amber", "default", "developer");

@@ -47,6 +47,9 @@ state-finished = Finished
 state-dead = Dead
 state-removing = Removing
 state-unknown-exit = Ended, code unknown
+state-healthy = Healthy
+state-starting = Starting
+state-unhealthy = Unhealthy
 
 # Overview
 headline-calm = Everything is as it should be
@@ -135,6 +138,14 @@ runs-as = Runs as
 command = Command
 user = User
 working-directory = Working directory
+health = Health
+health-check = Health check
+health-times = Every { $value }, at most { $other } long
+health-streak = Failures in a row
+health-streak-of = { $value } of { $other }
+health-none-yet = No check has ended yet.
+health-code = Exit code { $value }
+health-broken = The check could not be run, or took too long
 restart-policy = Restart policy
 ports-and-mounts = Ports and mounts
 ports-none = Nothing is published and nothing is mounted.

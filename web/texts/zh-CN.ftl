@@ -47,6 +47,9 @@ state-finished = 已结束
 state-dead = 已失效
 state-removing = 正在删除
 state-unknown-exit = 已结束，退出码未知
+state-healthy = 健康
+state-starting = 正在启动
+state-unhealthy = 不健康
 
 # Overview
 headline-calm = 一切正常
@@ -123,6 +126,14 @@ runs-as = 运行方式
 command = 命令
 user = 用户
 working-directory = 工作目录
+health = 健康状况
+health-check = 健康检查
+health-times = 每 { $value } 一次，最长 { $other }
+health-streak = 连续失败
+health-streak-of = { $value } / { $other }
+health-none-yet = 尚无检查结束。
+health-code = 退出码 { $value }
+health-broken = 检查无法运行，或超过时限
 restart-policy = 重启策略
 ports-and-mounts = 端口与挂载
 ports-none = 没有发布端口，也没有挂载。

@@ -7,7 +7,7 @@ use sampan_runtime::wire::net::Port;
 use sampan_runtime::wire::spawner::Endpoint;
 use serde::{Deserialize, Serialize};
 
-use super::config::ContainerConfig;
+use super::config::{ContainerConfig, Healthcheck};
 use crate::owner::Owner;
 
 /// One container at one moment.
@@ -63,6 +63,10 @@ pub struct Resolved {
     pub anonymous_volumes: Vec<String>,
     /// Id of the container whose network it shares.
     pub network_container: Option<String>,
+    /// The probe: the container's, filled up from the image's.
+    pub healthcheck: Option<Healthcheck>,
+    /// The image's shell, for a probe that is one line; empty: `/bin/sh -c`.
+    pub shell: Vec<String>,
 }
 
 /// One mount of a container.
@@ -161,4 +165,64 @@ pub struct Run {
     pub ports: Vec<Port>,
     /// Sequence of the last journal entry that was taken in.
     pub journal_sequence: u64,
+    /// What its probe found; `None`: it has none, or was never started.
+    pub health: Option<Health>,
+}
+
+impl Run {
+    /// Nothing is probed from now on: as Docker says it, until it is probed again.
+    pub(super) fn unprobed(&mut self) {
+        if let Some(health) = &mut self.health {
+            health.status = HealthStatus::Unhealthy;
+        }
+    }
+}
+
+/// How well a container is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    /// What the last probes come to.
+    pub status: HealthStatus,
+    /// Failures since the last success.
+    pub failing_streak: u32,
+    /// The last five results, oldest first.
+    pub log: Vec<ProbeResult>,
+}
+
+/// What the last probes come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthStatus {
+    /// None has succeeded yet, and too few have failed.
+    #[default]
+    Starting,
+    /// The last one succeeded, or too few have failed since.
+    Healthy,
+    /// Too many failed in a row; also while it is paused or does not run.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// Docker's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// What one probe came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeResult {
+    /// Nanoseconds since 1970.
+    pub start_ns: i64,
+    /// Nanoseconds since 1970.
+    pub end_ns: i64,
+    /// 0: it is well; -1: the probe could not be run, or took too long.
+    pub exit_code: i32,
+    /// The first 4096 bytes of both its outputs.
+    pub output: String,
 }

@@ -2,7 +2,7 @@
 
 use sampan_runtime::sandbox::{Root, SANDBOX_FILE, Sandbox};
 
-use super::config::ContainerConfig;
+use super::config::{ContainerConfig, Healthcheck};
 use super::create::{json, read, write};
 use super::describe::has_user_namespace;
 use super::resolve::Defaults;
@@ -71,5 +71,14 @@ fn defaults(image: &ProcessConfiguration) -> Defaults {
         exposed_ports: image.exposed_ports.keys().cloned().collect(),
         volumes: image.volumes.keys().cloned().collect(),
         stop_signal: image.stop_signal.clone(),
+        healthcheck: image.healthcheck.as_ref().map(|probe| Healthcheck {
+            test: probe.test.clone(),
+            interval_ns: probe.interval,
+            timeout_ns: probe.timeout,
+            start_period_ns: probe.start_period,
+            start_interval_ns: probe.start_interval,
+            retries: u32::try_from(probe.retries).unwrap_or_default(),
+        }),
+        shell: image.shell.clone().unwrap_or_default(),
     }
 }

@@ -12,6 +12,7 @@ mod exec;
 mod files;
 mod finish;
 mod handle;
+mod health;
 mod image;
 mod logs;
 mod names;
@@ -29,7 +30,7 @@ mod top;
 mod wait;
 
 pub use attach::{AttachRequest, Attached, Output, OutputStream, StandardStream, StdinWriter};
-pub use container::{Container, MountKind, MountPoint, Resolved, Run, State};
+pub use container::{Container, Health, HealthStatus, MountKind, MountPoint, ProbeResult, Resolved, Run, State};
 pub(crate) use cradles::Cradles;
 pub(crate) use create::new_id;
 pub use error::ContainerError;

@@ -61,7 +61,7 @@ impl Shared {
 
     fn take(self: &Arc<Self>, slot: &Arc<Slot>, entry: &Entry) {
         let mut told = Vec::new();
-        let mut ended = false;
+        let (mut started, mut ended) = (false, false);
         let container = slot.change_seen(|seen, container| {
             // Inside of the change: two who replay the same entry must not both tell it.
             if entry.sequence <= container.run.journal_sequence {
@@ -69,6 +69,7 @@ impl Shared {
             }
             container.run.journal_sequence = entry.sequence;
             let actions = apply(seen, container, entry);
+            started = matches!(&entry.what, Happening::Started { .. });
             ended = matches!(&entry.what, Happening::Ended { .. } | Happening::RestartFailed { .. })
                 && container.state == State::Exited;
             if ended {
@@ -86,6 +87,9 @@ impl Shared {
         self.runs.write(&container);
         for (action, more) in told {
             self.tell(&container, entry.at_ns, action, more);
+        }
+        if started {
+            self.probe_from_now(slot);
         }
         if ended {
             self.finish_later(slot.clone());
@@ -122,8 +126,11 @@ type Telling = (Action, Vec<(String, String)>);
 fn apply(seen: &mut Seen, container: &mut Container, entry: &Entry) -> Vec<Telling> {
     match &entry.what {
         Happening::Started { pid, restarts } => {
-            container.state = State::Running;
             let run = &mut container.run;
+            // A pause may have come before the news of the start.
+            if !(container.state == State::Paused && run.pid == Some(*pid)) {
+                container.state = State::Running;
+            }
             run.pid = Some(*pid);
             run.restarts = *restarts;
             run.started_at_ns = Some(entry.at_ns);
@@ -137,6 +144,7 @@ fn apply(seen: &mut Seen, container: &mut Container, entry: &Entry) -> Vec<Telli
             let run = &mut container.run;
             let lived = run.started_at_ns.map_or(0, |start| (entry.at_ns - start).max(0) / 1_000_000_000);
             run.pid = None;
+            run.unprobed();
             run.exit_code = *code;
             run.out_of_memory = *out_of_memory;
             run.finished_at_ns = Some(entry.at_ns);
@@ -169,7 +177,6 @@ fn apply(seen: &mut Seen, container: &mut Container, entry: &Entry) -> Vec<Telli
 mod tests {
     use std::sync::Arc;
 
-    use sampan_runtime::journal;
     use sampan_runtime::wire::monitor::{Entry, Happening};
 
     use super::{Seen, apply};
@@ -199,5 +206,16 @@ mod tests {
         assert_eq!((it.state, it.run.restarts, it.run.exit_code), (State::Exited, 1, None));
         assert!(it.run.error.contains("exit status"));
         assert_eq!((seen.exits, seen.starts, seen.code), (2, 2, None));
+    }
+
+    #[test]
+    fn late_news_of_a_start_does_not_undo_a_pause() {
+        let mut it = container("a", "web", 1);
+        let mut seen = Seen { container: Arc::new(it.clone()), exits: 0, starts: 0, code: None, removed: false };
+        (it.state, it.run.pid) = (State::Paused, Some(7));
+        apply(&mut seen, &mut it, &entry(5, Happening::Started { pid: 7, restarts: 0 }));
+        assert_eq!((it.state, seen.starts), (State::Paused, 1));
+        apply(&mut seen, &mut it, &entry(6, Happening::Started { pid: 8, restarts: 1 }));
+        assert_eq!(it.state, State::Running);
     }
 }

@@ -61,6 +61,7 @@ impl Shared {
         for slot in &lost {
             self.note_lost(slot);
         }
+        slots.iter().for_each(|slot| self.probe_from_now(slot));
         self.sweep().await;
         let restart = slots.iter().filter(|slot| by_policy(&slot.now(), lost.iter().any(|one| Arc::ptr_eq(one, slot))));
         self.start_by_policy(restart.cloned().collect());
@@ -72,6 +73,7 @@ impl Shared {
         let container = slot.change_seen(|seen, container| {
             container.state = State::Exited;
             container.run.pid = None;
+            container.run.unprobed();
             container.run.exit_code = None;
             container.run.finished_at_ns = Some(now_ns());
             LOST.clone_into(&mut container.run.error);

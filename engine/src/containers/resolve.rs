@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::config::{ContainerConfig, ExposedPort, Mount, MountSource, Protocol};
+use super::config::{ContainerConfig, ExposedPort, Healthcheck, Mount, MountSource, Protocol};
 use super::{ContainerError, Resolved, signals};
 
 /// What an image says of its containers.
@@ -19,6 +19,8 @@ pub(super) struct Defaults {
     pub exposed_ports: Vec<String>,
     pub volumes: Vec<String>,
     pub stop_signal: String,
+    pub healthcheck: Option<Healthcheck>,
+    pub shell: Vec<String>,
 }
 
 /// Resolves all but the mounts' sources and the host name of shared namespaces.
@@ -46,7 +48,23 @@ pub(super) fn resolve(config: &ContainerConfig, image: &Defaults, id: &str) -> R
         labels,
         exposed_ports: exposed_ports(config, image)?,
         stop_signal: signals::parse(stop_signal)?,
+        healthcheck: healthcheck(config.healthcheck.as_ref(), image.healthcheck.as_ref()),
+        shell: image.shell.clone(),
         ..Resolved::default()
+    })
+}
+
+/// What is not said of the container's probe is the image's.
+fn healthcheck(typed: Option<&Healthcheck>, image: Option<&Healthcheck>) -> Option<Healthcheck> {
+    let (Some(typed), Some(image)) = (typed, image) else { return typed.or(image).cloned() };
+    let or = |typed: i64, image: i64| if typed == 0 { image } else { typed };
+    Some(Healthcheck {
+        test: if typed.test.is_empty() { image.test.clone() } else { typed.test.clone() },
+        interval_ns: or(typed.interval_ns, image.interval_ns),
+        timeout_ns: or(typed.timeout_ns, image.timeout_ns),
+        start_period_ns: or(typed.start_period_ns, image.start_period_ns),
+        start_interval_ns: or(typed.start_interval_ns, image.start_interval_ns),
+        retries: if typed.retries == 0 { image.retries } else { typed.retries },
     })
 }
 
@@ -245,6 +263,22 @@ mod tests {
             words("PATH=/bin A=3 C=4=5")
         );
         assert!(environment(&[], &words("=1")).is_err());
+    }
+
+    #[test]
+    fn what_is_not_said_of_the_probe_is_the_images() {
+        let of = |test: &str, interval_ns, retries| Healthcheck {
+            test: words(test),
+            interval_ns,
+            retries,
+            ..Healthcheck::default()
+        };
+        let image = of("CMD a", 7, 0);
+        assert_eq!(healthcheck(None, Some(&image)), Some(image.clone()));
+        assert_eq!(healthcheck(Some(&of("", 0, 2)), Some(&image)), Some(of("CMD a", 7, 2)));
+        assert_eq!(healthcheck(Some(&of("NONE", 0, 0)), Some(&image)), Some(of("NONE", 7, 0)));
+        assert_eq!(healthcheck(Some(&of("CMD b", 9, 0)), None), Some(of("CMD b", 9, 0)));
+        assert_eq!(healthcheck(None, None), None);
     }
 
     #[test]

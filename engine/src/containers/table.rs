@@ -26,6 +26,8 @@ pub(crate) struct Slot {
     pub(super) reported: AtomicBool,
     /// Clients that read its log; its folder goes when they are gone.
     readers: watch::Sender<usize>,
+    /// Pid of the main process whose health is being watched.
+    pub(super) probed: Mutex<Option<i32>>,
 }
 
 /// What watchers see.
@@ -52,6 +54,7 @@ impl Slot {
             needs_release: AtomicBool::new(false),
             reported: AtomicBool::new(false),
             readers: watch::Sender::new(0),
+            probed: Mutex::default(),
         }
     }
 

@@ -83,6 +83,8 @@ pub enum Action {
     ExecStart,
     /// An exec ended.
     ExecDie,
+    /// A probe says otherwise than before; the attribute `health` says how.
+    HealthStatus,
     /// `top` was asked.
     Top,
     /// Image loaded from an archive.
@@ -127,6 +129,7 @@ impl Action {
             Self::ExecCreate => "exec_create",
             Self::ExecStart => "exec_start",
             Self::ExecDie => "exec_die",
+            Self::HealthStatus => "health_status",
             Self::Top => "top",
             Self::Load => "load",
             Self::Tag => "tag",

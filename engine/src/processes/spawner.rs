@@ -111,6 +111,11 @@ impl Spawner {
         self.done(Request::Signal { id: id.into(), signal, all: false }).await
     }
 
+    /// Sends a signal to a process started by exec.
+    pub(crate) async fn signal_exec(&self, id: &str, exec: &str, signal: i32) -> Result<(), ProcessError> {
+        self.done(Request::SignalExec { id: id.into(), exec: exec.into(), signal }).await
+    }
+
     /// Freezes all processes.
     pub(crate) async fn pause(&self, id: &str) -> Result<(), ProcessError> {
         self.done(Request::Pause { id: id.into() }).await

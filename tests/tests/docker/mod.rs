@@ -47,6 +47,11 @@ impl Docker {
         self.server.again_on(storage);
     }
 
+    /// The server itself.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
     /// Its socket.
     pub fn socket(&self) -> String {
         self.server.docker_socket().to_str().expect("path").to_owned()
@@ -112,6 +117,13 @@ impl Docker {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// At most a second from now, as seconds since 1970: the `--until` of events that were told already. The CLI makes whole
+/// seconds of "0s", which leaves out what happened in the present one.
+pub fn soon() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
+    (now.as_secs() + 1).to_string()
 }
 
 /// Waits for the end of a command and reads all it said.

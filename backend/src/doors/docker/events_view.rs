@@ -24,8 +24,9 @@ const KEYS: &[&str] = &[
     "volume",
 ];
 
-/// The attribute by which the engine tells an exec's command; Docker makes it part of the action.
+/// The attributes that Docker makes part of the action: an exec's command, and how a probe found the container.
 const COMMAND: &str = "command";
+const HEALTH: &str = "health";
 
 /// Which events a client wants.
 pub struct EventFilter(Filters);
@@ -84,9 +85,17 @@ impl EventFilter {
 /// Docker's word for what happened; an exec's names its command.
 fn action_word(event: &Event) -> String {
     let word = event.action.word();
-    match (event.action, event.attributes.get(COMMAND)) {
-        (Action::ExecCreate | Action::ExecStart, Some(command)) => format!("{word}: {command}"),
-        _ => word.to_owned(),
+    match part_of_action(event.action).and_then(|name| event.attributes.get(name)) {
+        Some(more) => format!("{word}: {more}"),
+        None => word.to_owned(),
+    }
+}
+
+fn part_of_action(action: Action) -> Option<&'static str> {
+    match action {
+        Action::ExecCreate | Action::ExecStart => Some(COMMAND),
+        Action::HealthStatus => Some(HEALTH),
+        _ => None,
     }
 }
 
@@ -105,8 +114,8 @@ pub fn line(event: &Event) -> Value {
     line.insert("Type".into(), json!(event.noun.word()));
     line.insert("Action".into(), json!(word));
     let mut attributes = event.attributes.clone();
-    if matches!(event.action, Action::ExecCreate | Action::ExecStart) {
-        attributes.remove(COMMAND);
+    if let Some(name) = part_of_action(event.action) {
+        attributes.remove(name);
     }
     line.insert("Actor".into(), json!({ "ID": event.id, "Attributes": attributes }));
     line.insert("scope".into(), json!("local"));
@@ -148,6 +157,9 @@ mod tests {
         assert_eq!(line["Action"], "exec_create: sh -c true");
         assert_eq!(line["Actor"]["Attributes"], json!({ "execID": "e" }));
         assert!(EventFilter::parse(r#"{"event":["exec_create"]}"#).unwrap().wants(&made));
+        let well = event(Noun::Container, Action::HealthStatus, &[("health", "healthy")]);
+        assert_eq!(super::line(&well)["Action"], "health_status: healthy");
+        assert!(EventFilter::parse(r#"{"event":["health_status"]}"#).unwrap().wants(&well));
     }
 
     #[test]

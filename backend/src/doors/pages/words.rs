@@ -1,13 +1,14 @@
 //! How a container's state, times and sizes are said.
 
-use sampan_engine::containers::{Container, State};
+use sampan_engine::containers::{Container, HealthStatus, State};
 
 use crate::texts::Texts;
 
 /// A state as the pages show it: shape and colour, word, reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// Class of shape and colour: `running`, `restarting`, `failed`, `paused`, `created`, `finished`.
+    /// Class of shape and colour: `running`, `starting`, `unhealthy`, `restarting`, `failed`, `paused`, `created`,
+    /// `finished`.
     pub tone: &'static str,
     /// The word.
     pub word: String,
@@ -21,12 +22,18 @@ impl Look {
         let run = &container.run;
         let ago =
             |at: Option<i64>| at.map(|at| t.with("reason-exited-ago", duration(t, now_ns - at))).unwrap_or_default();
+        let is = |status| run.health.as_ref().is_some_and(|health| health.status == status);
         let (tone, word, reason) = match container.state {
             State::Created if !run.error.is_empty() => ("failed", t.get("state-created"), run.error.clone()),
             State::Created => ("created", t.get("state-created"), String::new()),
+            State::Running if is(HealthStatus::Unhealthy) => {
+                ("unhealthy", t.get("state-unhealthy"), last_probe(container))
+            }
+            State::Running if is(HealthStatus::Starting) => ("starting", t.get("state-starting"), String::new()),
             State::Running if run.restarts > 0 => {
                 ("running", t.get("state-running"), t.with("reason-restarts", i64::from(run.restarts)))
             }
+            State::Running if is(HealthStatus::Healthy) => ("running", t.get("state-running"), t.get("state-healthy")),
             State::Running => ("running", t.get("state-running"), String::new()),
             State::Paused => ("paused", t.get("state-paused"), String::new()),
             State::Restarting => {
@@ -54,6 +61,12 @@ impl Look {
     pub fn needs_attention(&self) -> bool {
         matches!(self.tone, "failed" | "restarting" | "unhealthy")
     }
+}
+
+/// The first line of what the last health check said.
+fn last_probe(container: &Container) -> String {
+    let last = container.run.health.as_ref().and_then(|health| health.log.last());
+    last.and_then(|result| result.output.lines().next()).unwrap_or_default().to_owned()
 }
 
 /// What an exit code says, as a sentence.

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use sampan_engine::containers::config::{
-    ContainerConfig, Device, ExposedPort, LogLimits, Mount, MountSource, NamespaceMode, Network, PortRequest, Protocol,
-    RestartPolicy, Seccomp, Security,
+    ContainerConfig, Device, ExposedPort, Healthcheck, LogLimits, Mount, MountSource, NamespaceMode, Network,
+    PortRequest, Protocol, RestartPolicy, Seccomp, Security,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -98,9 +98,55 @@ pub struct CreateBody {
     init: bool,
     /// Bytes of a log file, and how many are kept
     log: Option<LogBody>,
+    /// What is run to see whether it is well; what it leaves out is the image's
+    healthcheck: Option<HealthcheckBody>,
     /// Starts it at once
     #[serde(default)]
     pub start: bool,
+}
+
+/// What is run in a container to see whether it is well.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthcheckBody {
+    /// `CMD` and its words, `CMD-SHELL` and a line, or `NONE` against the image's
+    test: Vec<String>,
+    /// Default: 30 s
+    interval_ms: u32,
+    /// Default: 30 s
+    timeout_ms: u32,
+    /// Failures in this time after the start do not count
+    start_period_ms: u32,
+    /// Between two checks of the start period; default: 5 s
+    start_interval_ms: u32,
+    /// Failures in a row that make it unhealthy; default: 3
+    retries: u32,
+}
+
+impl HealthcheckBody {
+    fn read(self) -> Result<Healthcheck, Problem> {
+        let words = self.test.len();
+        let right = match self.test.first().map(String::as_str) {
+            None => true,
+            Some("NONE") => words == 1,
+            Some("CMD") => words >= 2,
+            Some("CMD-SHELL") => words == 2,
+            Some(_) => false,
+        };
+        if !right {
+            let must = "must be CMD and its words, CMD-SHELL and one line, or NONE alone";
+            return Err(Problem::invalid(format!("healthcheck.test {must}")));
+        }
+        let nanoseconds = |milliseconds: u32| i64::from(milliseconds) * 1_000_000;
+        Ok(Healthcheck {
+            test: self.test,
+            interval_ns: nanoseconds(self.interval_ms),
+            timeout_ns: nanoseconds(self.timeout_ms),
+            start_period_ns: nanoseconds(self.start_period_ms),
+            start_interval_ns: nanoseconds(self.start_interval_ms),
+            retries: self.retries,
+        })
+    }
 }
 
 /// What to do when it ends.
@@ -261,6 +307,7 @@ impl CreateBody {
             devices: self.devices.into_iter().map(Device::from).collect(),
             shm_bytes: self.shm_bytes,
             init: self.init,
+            healthcheck: self.healthcheck.map(HealthcheckBody::read).transpose()?,
             log: self.log.map(|log| LogLimits { file_bytes: log.file_bytes, files: log.files }),
             ..ContainerConfig::default()
         })

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sampan_engine::containers::config::{Protocol, RestartPolicy};
-use sampan_engine::containers::{Container, MountKind, MountPoint};
+use sampan_engine::containers::config::{Healthcheck, Protocol, RestartPolicy};
+use sampan_engine::containers::{Container, Health, MountKind, MountPoint, ProbeResult};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,6 +26,8 @@ pub struct ContainerSummary {
     image_id: String,
     /// created, running, paused, restarting, exited, removing or dead
     state: &'static str,
+    /// starting, healthy or unhealthy, as its health check finds it; null: it has none, or does not run
+    health: Option<&'static str>,
     /// RFC 3339
     created_at: String,
     /// RFC 3339; null: never
@@ -70,6 +72,12 @@ pub struct ContainerView {
     error: String,
     /// How often it was restarted since a person started it
     restarts: u32,
+    /// What is run to see whether it is well; null: nothing
+    healthcheck: Option<HealthcheckView>,
+    /// Failed health checks since the last that succeeded
+    health_failing_streak: u32,
+    /// The last five health checks, oldest first
+    health_log: Vec<ProbeView>,
     /// `NAME=value`; values are masked for those who may only look
     environment: Vec<String>,
     /// As typed or as the image says
@@ -101,6 +109,65 @@ pub struct ContainerView {
     read_only_root: bool,
 }
 
+/// What is run to see whether a container is well.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct HealthcheckView {
+    /// `CMD` and its words, `CMD-SHELL` and a line, or `NONE`
+    test: Vec<String>,
+    /// 0: 30 s
+    interval_ms: i64,
+    /// 0: 30 s
+    timeout_ms: i64,
+    /// Failures in this time after the start do not count
+    start_period_ms: i64,
+    /// Between two checks of the start period; 0: 5 s
+    start_interval_ms: i64,
+    /// Failures in a row that make it unhealthy; 0: 3
+    retries: u32,
+}
+
+impl From<&Healthcheck> for HealthcheckView {
+    fn from(probe: &Healthcheck) -> Self {
+        Self {
+            test: probe.test.clone(),
+            interval_ms: probe.interval_ns / 1_000_000,
+            timeout_ms: probe.timeout_ns / 1_000_000,
+            start_period_ms: probe.start_period_ns / 1_000_000,
+            start_interval_ms: probe.start_interval_ns / 1_000_000,
+            retries: probe.retries,
+        }
+    }
+}
+
+/// What one health check came to.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ProbeView {
+    /// RFC 3339
+    started_at: String,
+    /// RFC 3339
+    ended_at: String,
+    /// 0: it is well; -1: the check could not be run, or took too long
+    exit_code: i32,
+    /// The first 4096 bytes of what it said
+    output: String,
+}
+
+impl From<&ProbeResult> for ProbeView {
+    fn from(result: &ProbeResult) -> Self {
+        Self {
+            started_at: times::text(result.start_ns),
+            ended_at: times::text(result.end_ns),
+            exit_code: result.exit_code,
+            output: result.output.clone(),
+        }
+    }
+}
+
+/// What is found of one that runs.
+fn health_of(container: &Container) -> Option<&Health> {
+    container.run.health.as_ref().filter(|_| container.state.is_alive())
+}
+
 /// One mount.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MountView {
@@ -126,6 +193,7 @@ impl From<&Container> for ContainerSummary {
             image: container.config.image.clone(),
             image_id: container.image_id.clone(),
             state: container.state.word(),
+            health: health_of(container).map(|health| health.status.word()),
             created_at: times::text(container.created_at_ns),
             started_at: run.started_at_ns.map(times::text),
             finished_at: run.finished_at_ns.map(times::text),
@@ -168,6 +236,9 @@ impl ContainerView {
             pid: container.run.pid,
             error: container.run.error.clone(),
             restarts: container.run.restarts,
+            healthcheck: resolved.healthcheck.as_ref().map(HealthcheckView::from),
+            health_failing_streak: container.run.health.as_ref().map_or(0, |health| health.failing_streak),
+            health_log: container.run.health.iter().flat_map(|health| &health.log).map(ProbeView::from).collect(),
             environment: resolved.environment.iter().map(shown).collect(),
             user: resolved.user.clone(),
             working_directory: resolved.working_directory.clone(),

@@ -32,14 +32,6 @@ pub fn config(container: &Container) -> Config {
         image: asked.image.clone(),
         stop_signal: asked.stop_signal.clone().unwrap_or_default(),
         stop_timeout: asked.stop_timeout,
-        healthcheck: asked.healthcheck.as_ref().map(|probe| super::config::Healthcheck {
-            test: probe.test.clone(),
-            interval: probe.interval_ns,
-            timeout: probe.timeout_ns,
-            start_period: probe.start_period_ns,
-            start_interval: probe.start_interval_ns,
-            retries: i64::from(probe.retries),
-        }),
         ..Config::default()
     });
     let exposed: BTreeMap<String, Empty> = resolved
@@ -57,6 +49,14 @@ pub fn config(container: &Container) -> Config {
         working_dir: resolved.working_directory.to_string_lossy().into_owned(),
         labels: Some(resolved.labels.clone()),
         exposed_ports: Some(exposed).filter(|ports| !ports.is_empty()),
+        healthcheck: resolved.healthcheck.as_ref().map(|probe| super::config::Healthcheck {
+            test: probe.test.clone(),
+            interval: probe.interval_ns,
+            timeout: probe.timeout_ns,
+            start_period: probe.start_period_ns,
+            start_interval: probe.start_interval_ns,
+            retries: i64::from(probe.retries),
+        }),
         ..base
     }
 }
@@ -108,6 +108,8 @@ fn resources(base: Resources, asked: &ContainerConfig) -> Resources {
         memory_reservation: signed(limits.memory_reservation_bytes),
         memory_swap: swap,
         memory_swappiness: limits.swappiness.and_then(|swappiness| i64::try_from(swappiness).ok()),
+        // Null where it was not asked for, and where the host could not hold it.
+        oom_kill_disable: base.oom_kill_disable.filter(|off| *off == limits.oom_kill_disable),
         pids_limit: limits.pids,
         ..base
     }

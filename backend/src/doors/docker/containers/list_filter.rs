@@ -97,8 +97,8 @@ impl ListFilter {
             && (!filters.contains("id") || filters.get("id").iter().any(|id| container.id.starts_with(id.as_str())))
             && filters.has_labels("label", |name| resolved.labels.get(name).map(String::as_str))
             && filters.is_one_of("status", container.state.word())
-            // Probes are not reported yet, and no container is a task of a swarm.
-            && filters.is_one_of("health", "none")
+            && filters.is_one_of("health", container.run.health.as_ref().map_or("none", |health| health.status.word()))
+            // No container is a task of a swarm.
             && !filters.flag("is-task", false).unwrap_or(false)
             && self.fits_exit(container)
             && self.fits_volume(container)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sampan_engine::containers::config::ContainerConfig;
-use sampan_engine::containers::{Container, MountKind, MountPoint, State};
+use sampan_engine::containers::{Container, Health, HealthStatus, MountKind, MountPoint, ProbeResult, State};
 use sampan_engine::volumes::Usage;
 use serde_json::{Value, json};
 
@@ -18,12 +18,22 @@ pub fn status(container: &Container, now_ns: i64) -> String {
     let code = run.exit_code.unwrap_or(0);
     match container.state {
         State::Created => "Created".to_owned(),
-        State::Running => format!("Up {}", since(run.started_at_ns)),
+        State::Running => match &run.health {
+            None => format!("Up {}", since(run.started_at_ns)),
+            Some(health) => format!("Up {} ({})", since(run.started_at_ns), health_words(health.status)),
+        },
         State::Paused => format!("Up {} (Paused)", since(run.started_at_ns)),
         State::Restarting => format!("Restarting ({code}) {} ago", since(run.finished_at_ns)),
         State::Exited => format!("Exited ({code}) {} ago", since(run.finished_at_ns)),
         State::Removing => "Removal In Progress".to_owned(),
         State::Dead => "Dead".to_owned(),
+    }
+}
+
+fn health_words(status: HealthStatus) -> &'static str {
+    match status {
+        HealthStatus::Starting => "health: starting",
+        other => other.word(),
     }
 }
 
@@ -118,7 +128,7 @@ fn host_config(container: &Container, version: Version) -> Value {
 /// Docker's `State`.
 fn state(container: &Container) -> Value {
     let (run, state) = (&container.run, container.state);
-    json!({
+    let mut whole = json!({
         "Status": state.word(),
         "Running": state.is_alive() || state == State::Restarting,
         "Paused": state == State::Paused,
@@ -130,6 +140,26 @@ fn state(container: &Container) -> Value {
         "Error": run.error,
         "StartedAt": times::rfc3339_or_never(run.started_at_ns),
         "FinishedAt": times::rfc3339_or_never(run.finished_at_ns),
+    });
+    if let Some(found) = &run.health {
+        whole["Health"] = health(found);
+    }
+    whole
+}
+
+fn health(found: &Health) -> Value {
+    let result = |result: &ProbeResult| {
+        json!({
+            "Start": times::rfc3339(result.start_ns),
+            "End": times::rfc3339(result.end_ns),
+            "ExitCode": result.exit_code,
+            "Output": result.output,
+        })
+    };
+    json!({
+        "Status": found.status.word(),
+        "FailingStreak": found.failing_streak,
+        "Log": found.log.iter().map(result).collect::<Vec<_>>(),
     })
 }
 

@@ -3,14 +3,14 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use sampan_engine::containers::config::{Network, Seccomp};
-use sampan_engine::containers::{Container, MountKind, State};
+use sampan_engine::containers::{Container, HealthStatus, MountKind, ProbeResult, State};
 use sampan_engine::stats::Sample;
 
 use super::super::error::PageError;
 use super::super::frame::Frame;
 use super::super::meter::{Fact, Meter};
 use super::super::reader::{Part, Reader};
-use super::super::words::{clock, exit_sentence, memory};
+use super::super::words::{clock, duration, exit_sentence, memory};
 use super::Head;
 use crate::app::App;
 use crate::policy::action::{Stats, View};
@@ -27,6 +27,7 @@ struct Whole {
     runs_as: Vec<Fact>,
     ports: Vec<Fact>,
     mounts: Vec<Fact>,
+    health: Option<HealthCard>,
     isolation: Isolation,
 }
 
@@ -40,7 +41,23 @@ struct Live<'a> {
     runs_as: &'a [Fact],
     ports: &'a [Fact],
     mounts: &'a [Fact],
+    health: &'a Option<HealthCard>,
     isolation: &'a Isolation,
+}
+
+/// What its health check found.
+struct HealthCard {
+    /// The present word; none while it does not run.
+    word: Option<String>,
+    facts: Vec<Fact>,
+    /// Newest first.
+    results: Vec<ProbeLine>,
+}
+
+struct ProbeLine {
+    at: String,
+    code: String,
+    output: String,
 }
 
 struct Ended {
@@ -86,12 +103,13 @@ pub async fn show(
         runs_as: runs_as(&container, t),
         ports: ports(&container),
         mounts: mounts(&container),
+        health: health(&container, t),
         isolation: isolation(&container, &spaces, t),
         frame: reader.frame(&app, "containers").await.map_err(|e| reader.refuse(e))?,
     };
     if part.wanted() {
-        let Whole { frame, head, ended, meters, runs_as, ports, mounts, isolation } = &whole;
-        return reader.page(&Live { frame, head, ended, meters, runs_as, ports, mounts, isolation });
+        let Whole { frame, head, ended, meters, runs_as, ports, mounts, health, isolation } = &whole;
+        return reader.page(&Live { frame, head, ended, meters, runs_as, ports, mounts, health, isolation });
     }
     reader.page(&whole)
 }
@@ -148,6 +166,42 @@ fn runs_as(container: &Container, t: Texts) -> Vec<Fact> {
         Fact::mono(t.get("user"), user),
         Fact::mono(t.get("working-directory"), resolved.working_directory.display().to_string()),
     ]
+}
+
+/// None for one without a health check.
+fn health(container: &Container, t: Texts) -> Option<HealthCard> {
+    let probe = container.resolved.healthcheck.as_ref()?;
+    let command = match probe.test.split_first()? {
+        (kind, words) if kind == "CMD" || kind == "CMD-SHELL" => words.join(" "),
+        _ => return None,
+    };
+    let or = |nanoseconds: i64| if nanoseconds == 0 { 30_000_000_000 } else { nanoseconds };
+    let found = container.run.health.as_ref();
+    let word = found.filter(|_| container.state.is_alive()).map(|health| match health.status {
+        HealthStatus::Starting => t.get("state-starting"),
+        HealthStatus::Healthy => t.get("state-healthy"),
+        HealthStatus::Unhealthy => t.get("state-unhealthy"),
+    });
+    let streak = found.map_or(0, |health| health.failing_streak).to_string();
+    let retries = if probe.retries == 0 { 3 } else { probe.retries }.to_string();
+    let times = t.with2("health-times", duration(t, or(probe.interval_ns)), duration(t, or(probe.timeout_ns)));
+    let line = |result: &ProbeResult| ProbeLine {
+        at: clock(result.start_ns),
+        code: match result.exit_code {
+            -1 => t.get("health-broken"),
+            code => t.with("health-code", i64::from(code)),
+        },
+        output: result.output.clone(),
+    };
+    Some(HealthCard {
+        word,
+        facts: vec![
+            Fact::mono(t.get("command"), command),
+            Fact::words(t.get("health-check"), times),
+            Fact::words(t.get("health-streak"), t.with2("health-streak-of", streak, retries)),
+        ],
+        results: found.iter().flat_map(|health| health.log.iter().rev()).map(line).collect(),
+    })
 }
 
 fn ports(container: &Container) -> Vec<Fact> {
