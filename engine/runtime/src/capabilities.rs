@@ -6,8 +6,8 @@ use std::fmt;
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities};
 use rustix::thread::{
-    CapabilitySet as RawSet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
-    remove_capability_from_bounding_set, set_capabilities,
+    CapabilitySet as RawSet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
 };
 
 use crate::wire::RefusalKind;
@@ -249,18 +249,20 @@ impl ProcessCapabilities {
     }
 
     /// Sets permitted, effective, inheritable and ambient of this process, after the change of user (over which the
-    /// caller kept capabilities by `SECBIT_KEEP_CAPS` or `SECBIT_NO_SETUID_FIXUP`).
+    /// caller kept capabilities by `SECBIT_KEEP_CAPS` or `SECBIT_NO_SETUID_FIXUP`). What this process itself does not
+    /// have it cannot give: on a host whose root lacks some, a privileged container lacks them too, as Docker's.
     ///
     /// # Errors
     /// [`CapabilityError::Apply`].
     pub fn apply(&self) -> Result<(), CapabilityError> {
         clear_ambient_capability_set().map_err(|source| failed("clear the ambient capabilities".into(), source))?;
+        let held = capabilities(None).map_err(|source| failed("read the capabilities".into(), source))?.permitted;
         let sets = CapabilitySets {
-            effective: self.effective.raw(),
-            permitted: self.permitted.raw(),
-            inheritable: self.inheritable.raw(),
+            effective: self.effective.raw() & held,
+            permitted: self.permitted.raw() & held,
+            inheritable: self.inheritable.raw() & held,
         };
-        set_capabilities(None, sets).map_err(|source| failed(format!("set capabilities to {:?}", self), source))?;
+        set_capabilities(None, sets).map_err(|source| failed("set the capabilities".into(), source))?;
         for number in self.ambient.numbers() {
             configure_capability_in_ambient_set(RawSet::from_bits_retain(1 << number), true)
                 .map_err(|source| failed(format!("make {} ambient", NAMES[number as usize]), source))?;
@@ -348,6 +350,17 @@ mod tests {
         let unknown = CapabilitySet::docker(&list(&["NET_ADMIM"]), &[]).expect_err("unknown");
         assert_eq!(unknown.to_string(), "unknown capability \"NET_ADMIM\"");
         assert_eq!(unknown.kind(), RefusalKind::Invalid);
+    }
+
+    #[test]
+    fn what_a_process_lacks_it_does_not_give() {
+        let status = crate::sys::testing::in_child(|| {
+            set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)?;
+            ProcessCapabilities::plain(CapabilitySet::docker_default()).apply()?;
+            ProcessCapabilities::plain(CapabilitySet::all()).apply()?;
+            Ok(std::fs::read_to_string("/proc/self/status")?)
+        });
+        assert!(status.contains("CapEff:\t00000000a80425fb"), "{status}");
     }
 
     #[test]

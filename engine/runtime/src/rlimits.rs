@@ -5,7 +5,7 @@
 //! images and Compose files ask for more than small hosts give and run well with less.
 
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::wire::RefusalKind;
 
@@ -26,6 +26,16 @@ const KINDS: [PosixRlimitType; 16] = [
     PosixRlimitType::RlimitRtprio,
     PosixRlimitType::RlimitRttime,
     PosixRlimitType::RlimitSigpending,
+    PosixRlimitType::RlimitStack,
+];
+
+/// What a container may get more of than its host's services have: the memory, processes and files that it stands for
+/// are bounded by its cgroup and by the kernel. Not priorities, which are taken from everybody else.
+const RAISED: [PosixRlimitType; 5] = [
+    PosixRlimitType::RlimitCore,
+    PosixRlimitType::RlimitMemlock,
+    PosixRlimitType::RlimitNofile,
+    PosixRlimitType::RlimitNproc,
     PosixRlimitType::RlimitStack,
 ];
 
@@ -107,6 +117,20 @@ pub fn check(limits: &[PosixRlimit]) -> Result<(), RlimitError> {
         }
     }
     Ok(())
+}
+
+/// Raises the hard limits of another process to what it is about to [`apply`], as far as the kernel lets us: from
+/// inside of its user namespace it could not. Nothing is lowered, since it has work to do before.
+pub fn make_room(pid: i32, limits: &[PosixRlimit]) {
+    let Some(pid) = Pid::from_raw(pid) else { return };
+    for limit in limits.iter().filter(|limit| RAISED.contains(&limit.typ())) {
+        let (_, resource) = find(limit.typ());
+        let now = getrlimit(resource);
+        if now.maximum.is_some_and(|maximum| maximum < limit.hard()) {
+            // Refused (above fs.nr_open, or no CAP_SYS_RESOURCE): then it gets what there is.
+            let _ = prlimit(Some(pid), resource, Rlimit { current: now.current, maximum: finite(limit.hard()) });
+        }
+    }
 }
 
 /// Sets the limits of this process and tells which of them are lower than asked for.

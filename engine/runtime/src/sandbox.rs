@@ -34,12 +34,16 @@ pub struct Sandbox {
     /// Bounds of the log.
     pub log: LogLimits,
     /// Written to the sandbox's own tmpfs and mounted over the root: /etc/hosts, /etc/resolv.conf, /etc/hostname.
-    /// `{address}` in the content is replaced by the container's own IPv4 address at start.
+    /// At start `{address}` in the content is replaced by the container's own IPv4 address, `{gateway}` by that of its
+    /// bridge.
     #[serde(default)]
     pub files: Vec<SandboxFile>,
     /// Destinations of volumes that get the image's content (owner, mode, links) when they are still empty.
     #[serde(default)]
     pub copy_up: Vec<PathBuf>,
+    /// Host folders that are made, root's and of mode 0755, when a start does not find them (`-v /host/path:/inside`).
+    #[serde(default)]
+    pub make_sources: Vec<PathBuf>,
     /// Runs a tiny init as PID 1 that reaps and forwards signals (`--init`).
     #[serde(default)]
     pub init: bool,

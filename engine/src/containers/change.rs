@@ -36,6 +36,7 @@ impl Containers {
             let now = slot.change(|container| {
                 if container.state == State::Running {
                     container.state = State::Paused;
+                    container.run.unprobed();
                 }
             });
             shared.runs.write(&now);
@@ -105,6 +106,7 @@ impl Containers {
                 });
             }
             merge(&mut config.limits, &update.limits);
+            let warnings = describe::discard(&mut config.limits, shared.features());
             config.restart = update.restart.unwrap_or(config.restart);
             describe::check_limits(&config.limits)?;
             let changed = describe::changed(&config.limits)?;
@@ -120,7 +122,7 @@ impl Containers {
             store::containers::set_config(&shared.pool, &container.id, &json(&config)?).await?;
             let now = slot.change(|container| container.config = std::sync::Arc::new(config));
             shared.tell(&now, now_ns(), Action::Update, []);
-            Ok(Vec::new())
+            Ok(warnings)
         })
         .await
     }

@@ -37,6 +37,8 @@ pub struct ContainerConfig {
     pub domainname: Option<String>,
     /// A pseudo-terminal.
     pub tty: bool,
+    /// Its first rows and columns; `None`: whatever the client says once it is there.
+    pub terminal_size: Option<(u16, u16)>,
     /// Standard input stays open.
     pub open_stdin: bool,
     /// It closes when the first attached client leaves.

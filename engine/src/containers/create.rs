@@ -10,9 +10,7 @@ use sampan_runtime::sandbox::{CONFIG_FILE, NetworkMode, SANDBOX_FILE, Sandbox, S
 use super::config::{ContainerConfig, Mount, MountSource, NamespaceMode, Network};
 use super::describe::{self, Given, Placed};
 use super::table::Reserved;
-use super::{
-    Container, ContainerError, Containers, Created, MountKind, MountPoint, Resolved, Run, State, files, names, resolve,
-};
+use super::{Container, ContainerError, Containers, Created, MountKind, MountPoint, Run, State, files, names, resolve};
 use crate::clock::now_ns;
 use crate::engine::Shared;
 use crate::events::Action;
@@ -83,10 +81,11 @@ impl Shared {
         owner: &Owner,
         id: &str,
         name: String,
-        config: ContainerConfig,
+        mut config: ContainerConfig,
         reserved: Reserved,
         made: &mut Made,
     ) -> Result<Created, ContainerError> {
+        let mut warnings = describe::discard(&mut config.limits, self.features());
         let base = self.base(owner, &config).await?;
         let mut resolved = resolve::resolve(&config, &base.defaults, id)?;
         let mounts = resolve::mounts(&config, &base.defaults)?;
@@ -130,9 +129,10 @@ impl Shared {
             files: match joined.network {
                 // That container's files are taken at start, when its address is known.
                 Some(_) => Vec::new(),
-                None => files::files(&config, &resolved, &placed.placed, None)?,
+                None => files::files(&config, &resolved, &placed.placed)?,
             },
             copy_up: placed.copy_up,
+            make_sources: placed.make_sources,
             init: config.init,
             groups: config.groups.clone(),
             filter,
@@ -152,7 +152,9 @@ impl Shared {
             run: Run::default(),
         };
         self.insert_row(&container, &placed.volumes).await?;
-        let warnings = self.warnings(&container.config);
+        if discards_ports(&container.config) {
+            warnings.push("Published ports are discarded when using host network mode".to_owned());
+        }
         self.table.insert(container.clone());
         drop(reserved);
         self.tell(&container, container.created_at_ns, Action::Create, []);
@@ -233,6 +235,15 @@ impl Shared {
             NamespaceMode::Container { container } => Some(find(container)?),
             _ => None,
         };
+        let apart = pid.as_ref().is_some_and(|pid| network.as_ref().is_none_or(|network| network.id != pid.id));
+        if apart && describe::has_user_namespace(config) {
+            // A network belongs to the user namespace it was made in, and that one is the other container's.
+            return Err(ContainerError::Unsupported {
+                message: "another container's processes are shared only together with its network: say \
+                          --network container:NAME beside --pid container:NAME"
+                    .into(),
+            });
+        }
         Ok(Joined { network, pid })
     }
 
@@ -269,8 +280,11 @@ impl Shared {
                     point.source.clone_from(&volume.path);
                     point.volume = Some(volume.name);
                 }
-                MountSource::Bind { path, .. } => {
+                MountSource::Bind { path, create, .. } => {
                     point.kind = MountKind::Bind;
+                    if *create {
+                        all.make_sources.push(path.clone());
+                    }
                     point.source.clone_from(path);
                 }
                 MountSource::Tmpfs { .. } => {}
@@ -280,19 +294,6 @@ impl Shared {
             all.placed.push(Placed { mount, source });
         }
         Ok(all)
-    }
-
-    /// What will not be as asked for, one sentence each.
-    fn warnings(&self, config: &ContainerConfig) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let features = self.features();
-        if config.limits.memory_bytes.is_some_and(|bytes| bytes > 0) && !features.swap_limit {
-            warnings.push("this kernel cannot limit swap: memory is limited without swap".to_owned());
-        }
-        if config.network == Network::Host && (!config.ports.is_empty() || config.publish_all) {
-            warnings.push("Published ports are discarded when using host network mode".to_owned());
-        }
-        warnings
     }
 }
 
@@ -309,6 +310,7 @@ struct PlacedAll {
     volumes: Vec<String>,
     anonymous: Vec<String>,
     copy_up: Vec<PathBuf>,
+    make_sources: Vec<PathBuf>,
 }
 
 fn invalid(message: &str) -> ContainerError {
@@ -327,6 +329,10 @@ fn check_ports(config: &ContainerConfig) -> Result<(), ContainerError> {
         }
     }
     Ok(())
+}
+
+fn discards_ports(config: &ContainerConfig) -> bool {
+    config.network == Network::Host && (!config.ports.is_empty() || config.publish_all)
 }
 
 fn host_name() -> String {
@@ -348,9 +354,4 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Con
     let failed = |source| ContainerError::File { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(failed)?;
     serde_json::from_slice(&bytes).map_err(|error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))
-}
-
-/// For a container that shares nothing with others, its resolved form is enough to describe it again.
-pub(super) fn is_network_of(resolved: &Resolved, id: &str) -> bool {
-    resolved.network_container.as_deref() == Some(id)
 }

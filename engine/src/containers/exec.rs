@@ -193,7 +193,9 @@ impl Containers {
             let message = format!("exec {exec_id} was started already");
             return Err(ContainerError::Refused { message, kind: crate::Kind::Conflict });
         }
-        let process = describe::exec(&state.config, &container.config, &container.resolved)?;
+        let mut process = describe::exec(&state.config, &container.config, &container.resolved)?;
+        // Before it runs: a program may ask for it first of all.
+        process.set_console_size(size.filter(|_| state.config.tty).map(describe::console));
         let wants_stdin = state.config.stdin && !detach;
         let shared = self.shared.clone();
         let (ids, born) = ((container.id.clone(), state.id.clone()), slot.clone());
@@ -217,13 +219,11 @@ impl Containers {
             }
         })
         .await?;
-        self.shared.tell(&container, now_ns(), Action::ExecStart, [("execID".to_owned(), state.id.clone())]);
+        let more = [("execID".to_owned(), state.id.clone()), ("command".to_owned(), state.config.command.join(" "))];
+        self.shared.tell(&container, now_ns(), Action::ExecStart, more);
         let ends = Ends::sort(ends, state.config.tty, wants_stdin)?;
         if let Some(terminal) = &ends.terminal {
             *slot.terminal.lock().unwrap_or_else(PoisonError::into_inner) = Some(terminal.clone());
-            if let Some((rows, columns)) = size {
-                streams::resize(terminal, rows, columns)?;
-            }
         }
         let mut seen = slot.state.subscribe();
         let ended = async move {

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use sampan_runtime::sandbox::SandboxFile;
+use sampan_runtime::wire::spawner::Endpoint;
 
 use super::config::{ContainerConfig, Network};
 use super::describe::Placed;
@@ -13,6 +14,8 @@ use crate::networks::Resolvers;
 
 /// Replaced by the container's own address at start.
 const ADDRESS: &str = "{address}";
+/// Replaced by its bridge's address at start.
+const GATEWAY: &str = "{gateway}";
 
 impl Shared {
     /// `containers/<id>`.
@@ -26,10 +29,9 @@ pub(super) fn files(
     config: &ContainerConfig,
     resolved: &Resolved,
     placed: &[Placed],
-    gateway: Option<Ipv4Addr>,
 ) -> Result<Vec<SandboxFile>, ContainerError> {
     let mut files = vec![
-        SandboxFile { path: "/etc/hosts".into(), content: hosts(config, resolved, gateway)? },
+        SandboxFile { path: "/etc/hosts".into(), content: hosts(config, resolved)? },
         SandboxFile { path: "/etc/hostname".into(), content: format!("{}\n", resolved.hostname) },
         SandboxFile { path: "/etc/resolv.conf".into(), content: resolv_conf(config)? },
     ];
@@ -37,7 +39,7 @@ pub(super) fn files(
     Ok(files)
 }
 
-fn hosts(config: &ContainerConfig, resolved: &Resolved, gateway: Option<Ipv4Addr>) -> Result<String, ContainerError> {
+fn hosts(config: &ContainerConfig, resolved: &Resolved) -> Result<String, ContainerError> {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
@@ -52,7 +54,12 @@ fn hosts(config: &ContainerConfig, resolved: &Resolved, gateway: Option<Ipv4Addr
             return Err(wrong());
         }
         let address = match address {
-            "host-gateway" => gateway.map_or_else(|| "{gateway}".to_owned(), |gateway| gateway.to_string()),
+            "host-gateway" => match config.network {
+                Network::Bridge => GATEWAY.to_owned(),
+                // Its loopback is the host's.
+                Network::Host => Ipv4Addr::LOCALHOST.to_string(),
+                Network::None | Network::Container { .. } => return Err(no_gateway()),
+            },
             address => {
                 let bare = address.trim_start_matches('[').trim_end_matches(']');
                 bare.parse::<std::net::IpAddr>().map_err(|_| wrong())?.to_string()
@@ -68,6 +75,13 @@ fn hosts(config: &ContainerConfig, resolved: &Resolved, gateway: Option<Ipv4Addr
         text.push_str(&format!("{ADDRESS}\t{full}\n"));
     }
     Ok(text)
+}
+
+/// In dockerd's words.
+fn no_gateway() -> ContainerError {
+    ContainerError::Invalid {
+        message: "unable to derive the IP value for host-gateway: the container has no bridge".into(),
+    }
 }
 
 fn resolv_conf(config: &ContainerConfig) -> Result<String, ContainerError> {
@@ -93,16 +107,19 @@ fn resolv_conf(config: &ContainerConfig) -> Result<String, ContainerError> {
     Ok(resolvers.render())
 }
 
-/// Puts another container's address where that container's own file has it.
-pub(super) fn shared(mut files: Vec<SandboxFile>, address: Option<Ipv4Addr>) -> Vec<SandboxFile> {
+/// Puts another container's addresses where that container's own file has them.
+pub(super) fn shared(mut files: Vec<SandboxFile>, endpoint: Option<&Endpoint>) -> Vec<SandboxFile> {
     for file in &mut files {
-        match address {
-            Some(address) => file.content = file.content.replace(ADDRESS, &address.to_string()),
+        match endpoint {
+            Some(Endpoint { address, gateway, .. }) => {
+                let content = file.content.replace(ADDRESS, &address.to_string());
+                file.content = content.replace(GATEWAY, &gateway.to_string());
+            }
             None => {
                 file.content = file
                     .content
                     .lines()
-                    .filter(|line| !line.contains(ADDRESS))
+                    .filter(|line| !line.contains(ADDRESS) && !line.contains(GATEWAY))
                     .fold(String::new(), |text, line| text + line + "\n")
             }
         }
@@ -121,13 +138,30 @@ mod tests {
             ..ContainerConfig::default()
         };
         let resolved = Resolved { hostname: "web".into(), ..Resolved::default() };
-        let text = hosts(&config, &resolved, None).expect("right");
+        let text = hosts(&config, &resolved).expect("right");
         assert!(text.ends_with("10.0.0.7\tdb\nfd00::1\tsix\n{address}\tweb\n"), "{text}");
         for wrong in ["db", ":1.2.3.4", "db:nowhere", "a b:1.2.3.4"] {
             let config = ContainerConfig { extra_hosts: vec![wrong.into()], ..ContainerConfig::default() };
-            assert!(hosts(&config, &resolved, None).is_err(), "{wrong}");
+            assert!(hosts(&config, &resolved).is_err(), "{wrong}");
         }
-        let joined = shared(vec![SandboxFile { path: "/etc/hosts".into(), content: text }], Some([10, 0, 0, 2].into()));
+        let file = || vec![SandboxFile { path: "/etc/hosts".into(), content: "{gateway}\tup\n".to_owned() + &text }];
+        let (address, gateway) = ([10, 0, 0, 2].into(), [10, 0, 0, 1].into());
+        let endpoint = Endpoint { address, gateway, prefix: 24, mac: String::new() };
+        let joined = shared(file(), Some(&endpoint));
         assert!(joined[0].content.ends_with("10.0.0.2\tweb\n"));
+        assert!(joined[0].content.starts_with("10.0.0.1\tup\n"));
+        assert!(!shared(file(), None)[0].content.contains('{'));
+    }
+
+    #[test]
+    fn the_hosts_gateway_is_where_the_host_is_reached() {
+        let text = |network| {
+            let extra_hosts = vec!["up:host-gateway".into()];
+            let config = ContainerConfig { extra_hosts, network, ..ContainerConfig::default() };
+            hosts(&config, &Resolved::default())
+        };
+        assert!(text(Network::Bridge).expect("a gateway").contains("{gateway}\tup\n"));
+        assert!(text(Network::Host).expect("a gateway").contains("127.0.0.1\tup\n"));
+        assert!(text(Network::None).is_err());
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn check(name: &str) -> Result<&str, ContainerError> {
     }
     Err(ContainerError::Invalid {
         message: format!(
-            "container name {name:?} must match [a-zA-Z0-9][a-zA-Z0-9_.-]+ and have at most {BYTES} characters"
+            "Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, 2 to {BYTES} of them"
         ),
     })
 }

@@ -114,9 +114,10 @@ impl Shared {
     }
 
     /// The answer of spawner; the monitor's news of the same start may have come before, and its end too.
-    fn note_start(&self, slot: &Slot, started: Started, ports: Vec<Port>) {
+    fn note_start(self: &Arc<Self>, slot: &Arc<Slot>, started: Started, ports: Vec<Port>) {
+        let mut told = false;
         let now = slot.change_seen(|_, container| {
-            let told = container.run.started_at_ns.is_some_and(|at| at >= started.at_ns);
+            told = container.run.started_at_ns.is_some_and(|at| at >= started.at_ns);
             let ended = told && !container.state.is_alive() && container.state != State::Created;
             container.run.stopped_by_person = false;
             if ended {
@@ -133,6 +134,10 @@ impl Shared {
             }
         });
         self.runs.write(&now);
+        if !told {
+            // So that whoever hears of the start already sees it as starting; the news of it begins anew.
+            self.probe_from_now(slot);
+        }
     }
 
     /// A container that shares another's network has that one's hosts, resolvers and name.
@@ -149,8 +154,7 @@ impl Shared {
         let theirs: Sandbox = read(&self.container_folder(id).join(SANDBOX_FILE))?;
         let path = self.container_folder(&container.id).join(SANDBOX_FILE);
         let mut ours: Sandbox = read(&path)?;
-        let address = other.run.endpoint.as_ref().map(|endpoint| endpoint.address);
-        ours.files = files::shared(theirs.files, address);
+        ours.files = files::shared(theirs.files, other.run.endpoint.as_ref());
         ours.files.retain(|file| !container.resolved.mounts.iter().any(|mount| mount.destination == file.path));
         write(&path, &json(&ours)?)
     }

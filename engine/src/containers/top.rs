@@ -39,6 +39,11 @@ enum Column {
     Priority,
     Nice,
     Threads,
+    Group,
+    Session,
+    Elapsed,
+    ElapsedSeconds,
+    MemoryShare,
 }
 
 const FULL: [(Column, &str); 8] = [
@@ -104,7 +109,10 @@ fn columns(arguments: &str) -> Result<Vec<(Column, String)>, ContainerError> {
     let format = match words.as_slice() {
         [] | ["-ef" | "-eF" | "ef" | "-f" | "-Af"] => return Ok(named(&FULL)),
         ["aux" | "-aux" | "u" | "axu"] => return Ok(named(&BSD)),
-        [flag, rest @ ..] if matches!(*flag, "-o" | "-eo" | "-Ao" | "o") && !rest.is_empty() => rest.join(","),
+        [flag, rest @ ..] if matches!(*flag, "-o" | "-eo" | "-Ao" | "o") && !rest.is_empty() => {
+            // `-o pid -o comm` is `-o pid,comm`.
+            rest.iter().filter(|word| **word != "-o").copied().collect::<Vec<_>>().join(",")
+        }
         [one] if one.starts_with("-o") || one.starts_with("-eo") => {
             one.trim_start_matches("-eo").trim_start_matches("-o").to_owned()
         }
@@ -134,6 +142,11 @@ fn columns(arguments: &str) -> Result<Vec<(Column, String)>, ContainerError> {
                 "pri" => (Column::Priority, "PRI"),
                 "ni" | "nice" => (Column::Nice, "NI"),
                 "nlwp" | "thcount" => (Column::Threads, "NLWP"),
+                "pgid" | "pgrp" => (Column::Group, "PGID"),
+                "sid" | "sess" | "session" => (Column::Session, "SID"),
+                "etime" => (Column::Elapsed, "ELAPSED"),
+                "etimes" => (Column::ElapsedSeconds, "ELAPSED"),
+                "pmem" | "%mem" => (Column::MemoryShare, "%MEM"),
                 _ => return Err(refused(arguments)),
             };
             Ok((column, if title.is_empty() { usual.to_owned() } else { title.to_owned() }))
@@ -153,6 +166,7 @@ fn refused(arguments: &str) -> ContainerError {
 struct Host {
     boot_s: u64,
     page_bytes: u64,
+    memory_kib: u64,
     users: HashMap<u32, String>,
 }
 
@@ -166,7 +180,14 @@ impl Host {
             let name = fields.next()?;
             Some((fields.nth(1)?.parse().ok()?, name.to_owned()))
         });
-        Self { boot_s: boot.unwrap_or(0), page_bytes: rustix::param::page_size() as u64, users: users.collect() }
+        let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+        Self {
+            boot_s: boot.unwrap_or(0),
+            page_bytes: rustix::param::page_size() as u64,
+            memory_kib: total.and_then(|total| total.trim().parse().ok()).unwrap_or(0),
+            users: users.collect(),
+        }
     }
 }
 
@@ -209,15 +230,13 @@ impl Process {
     fn cell(&self, column: Column, host: &Host) -> String {
         let ticks = self.number(14) + self.number(15);
         let started_s = host.boot_s + self.number(22) / TICKS;
+        let lived_s = u64::try_from(now_ns() / 1_000_000_000).unwrap_or(0).saturating_sub(started_s);
         match column {
             Column::User => host.users.get(&self.uid).cloned().unwrap_or_else(|| self.uid.to_string()),
             Column::Uid => self.uid.to_string(),
             Column::Pid => self.pid.to_string(),
             Column::Parent => self.text(4).to_owned(),
-            Column::CpuShare => {
-                let now = u64::try_from(now_ns() / 1_000_000_000).unwrap_or(0);
-                (ticks * 100 / TICKS / now.saturating_sub(started_s).max(1)).to_string()
-            }
+            Column::CpuShare => (ticks * 100 / TICKS / lived_s.max(1)).to_string(),
             Column::Start => start(started_s),
             Column::Terminal => match self.number(7) {
                 0 => "?".to_owned(),
@@ -237,7 +256,26 @@ impl Process {
             Column::Priority => self.text(18).to_owned(),
             Column::Nice => self.text(19).to_owned(),
             Column::Threads => self.text(20).to_owned(),
+            Column::Group => self.text(5).to_owned(),
+            Column::Session => self.text(6).to_owned(),
+            Column::Elapsed => elapsed(lived_s),
+            Column::ElapsedSeconds => lived_s.to_string(),
+            Column::MemoryShare => {
+                let share = self.number(24) * host.page_bytes / 1024 * 1000 / host.memory_kib.max(1);
+                format!("{}.{}", share / 10, share % 10)
+            }
         }
+    }
+}
+
+/// `[[dd-]hh:]mm:ss`. Source: ps(1), `etime`.
+fn elapsed(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let seconds = seconds % 60;
+    match (days, hours) {
+        (0, 0) => format!("{minutes:02}:{seconds:02}"),
+        (0, hours) => format!("{hours:02}:{minutes:02}:{seconds:02}"),
+        (days, hours) => format!("{days}-{hours:02}:{minutes:02}:{seconds:02}"),
     }
 }
 
@@ -258,11 +296,18 @@ mod tests {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(titles("").ok(), Some(words("UID PID PPID C STIME TTY TIME CMD")));
         assert_eq!(titles("-o pid,comm").ok(), Some(words("PID COMMAND")));
+        assert_eq!(titles("-o pid -o etime,pgid").ok(), Some(words("PID ELAPSED PGID")));
         assert_eq!(titles("-eo pid=Number,args").ok(), Some(words("Number COMMAND")));
         assert_eq!(titles("aux").map(|list: Vec<String>| list.len()).ok(), Some(10));
         for wrong in ["-o pid,label", "-Z", "-C sh", "--forest"] {
             assert!(titles(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_time_it_runs_is_written_as_ps_does() {
+        let written: Vec<String> = [9, 754, 3_600, 90_061].map(super::elapsed).into();
+        assert_eq!(written, ["00:09", "12:34", "01:00:00", "1-01:01:01"]);
     }
 
     #[test]

@@ -67,8 +67,7 @@ fn place_one(root: BorrowedFd<'_>, placement: &Placement, descriptors: &mut VecD
             .pop_front()
             .ok_or_else(|| refusal(RefusalKind::Internal, "the orders came without a mount's descriptor"))?,
         Shown::New { filesystem, options, attributes, .. } => {
-            // Written to while its content is copied, so read-only comes later.
-            new_mount(filesystem, options, attributes & !READ_ONLY).doing(doing)?
+            new_mount(filesystem, options, *attributes).doing(doing)?
         }
     };
     let kind = if is_folder(mount.as_fd()).doing(doing)? { Kind::Folder } else { Kind::File };
@@ -83,9 +82,7 @@ fn place_one(root: BorrowedFd<'_>, placement: &Placement, descriptors: &mut VecD
         copy_up::if_empty(place.as_fd(), mount.as_fd())
             .doing(|| format!("copy the image's {} into its volume", placement.destination.display()))?;
     }
-    if let Shown::New { attributes, .. } = &placement.shown
-        && attributes & READ_ONLY != 0
-    {
+    if placement.read_only {
         set_attributes(mount.as_fd(), Attributes { set: READ_ONLY, ..Attributes::default() }, false).doing(doing)?;
     }
     attach(mount.as_fd(), place.as_fd()).doing(doing)

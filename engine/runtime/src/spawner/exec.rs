@@ -103,6 +103,7 @@ impl Spawner {
         program: Program,
         streams: Option<Streams>,
     ) -> Result<Vec<OwnedFd>, Refusal> {
+        crate::rlimits::make_room(newborn.pid, program.process.rlimits().as_deref().unwrap_or_default());
         let lookup = program.lookup;
         let (inside, mut outside) = streams.map_or_else(Default::default, |streams| (streams.inside, streams.outside));
         send(&newborn.connection, &Say::Exec(Box::new(program)), &borrow(&inside))?;

@@ -1,10 +1,13 @@
 //! Sources of mounts, opened here: volumes beneath the data root, everything else among the host's own mounts; and the
 //! small files that a sandbox brings along.
 
+use std::fs::DirBuilder;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, openat};
+use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::failure::{Doing, refusal};
@@ -15,6 +18,7 @@ use crate::space::{self, Space};
 use crate::spec::{Placement, Shown, Source};
 use crate::sys::mounts::{Attributes, NO_DEVICES, NO_EXECUTE, NO_SETUID, copy_tree, set_attributes};
 use crate::user_namespace::Mappings;
+use crate::wire::spawner::Endpoint;
 use crate::wire::{Refusal, RefusalKind};
 
 /// Where sources are looked for.
@@ -27,8 +31,38 @@ pub(super) struct Places<'a> {
     pub data_root: &'a Path,
 }
 
-/// A detached mount of `source`, shifted by `namespace` when it asks for that.
-pub(super) fn open(places: Places<'_>, source: &Source, namespace: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Refusal> {
+/// Refuses sources among the host's mounts that are not there, but for those that a start will make.
+pub(super) fn check(places: Places<'_>, sources: &[Source], made: &[PathBuf]) -> Result<(), Refusal> {
+    let of_host = |source: &&Source| !source.path.starts_with(places.data_root) && !made.contains(&source.path);
+    let of_host: Vec<&Source> = sources.iter().filter(of_host).collect();
+    if of_host.is_empty() {
+        return Ok(());
+    }
+    places.space.on_host(|| match of_host.iter().find(|source| is_missing(&source.path)) {
+        Some(source) => Err(missing(&source.path)),
+        None => Ok(()),
+    })
+}
+
+fn is_missing(path: &Path) -> bool {
+    matches!(rustix::fs::stat(path), Err(Errno::NOENT | Errno::NOTDIR))
+}
+
+/// In the words that Docker's clients know.
+fn missing(path: &Path) -> Refusal {
+    let message =
+        format!("invalid mount config for type \"bind\": bind source path does not exist: {}", path.display());
+    refusal(RefusalKind::Invalid, message)
+}
+
+/// A detached mount of `source`, shifted by `namespace` when it asks for that. `make`: a missing folder of the host is
+/// made.
+pub(super) fn open(
+    places: Places<'_>,
+    source: &Source,
+    namespace: Option<BorrowedFd<'_>>,
+    make: bool,
+) -> Result<OwnedFd, Refusal> {
     let idmap = if source.idmap { namespace } else { None };
     let attributes =
         Attributes { set: source.attributes, propagation: source.propagation, idmap, ..Default::default() };
@@ -37,11 +71,12 @@ pub(super) fn open(places: Places<'_>, source: &Source, namespace: Option<Borrow
     }
     let copy = places.space.on_host(|| {
         let as_it_is = Attributes::default();
+        if make && is_missing(&source.path) {
+            let made = DirBuilder::new().recursive(true).mode(0o755).create(&source.path);
+            made.doing(|| format!("make the mount source {} on the host", source.path.display()))?;
+        }
         match copy_tree(rustix::fs::CWD, &source.path, as_it_is, source.recursive) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let message = format!("the mount source {} does not exist on the host", source.path.display());
-                Err(refusal(RefusalKind::Invalid, message))
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing(&source.path)),
             answer => answer.doing(|| format!("open the mount source {}", source.path.display())),
         }
     })?;
@@ -69,7 +104,7 @@ fn open_volume(data: BorrowedFd<'_>, path: &Path, attributes: Attributes<'_>) ->
 /// The sandbox's own files on one tmpfs: a detached mount of each, in order, with where it goes.
 pub(super) fn files(
     files: &[SandboxFile],
-    address: &str,
+    endpoint: Option<&Endpoint>,
     mappings: Option<&Mappings>,
 ) -> Result<Vec<(Placement, OwnedFd)>, Refusal> {
     if files.is_empty() {
@@ -80,13 +115,17 @@ pub(super) fn files(
     let group = mappings.map_or(Some(0), |mappings| mappings.group(0)).unwrap_or(0);
     let options = [("size", "1m".to_owned()), ("mode", "755".to_owned())];
     let options: Vec<_> = options.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    let told = |address: fn(&Endpoint) -> std::net::Ipv4Addr| {
+        endpoint.map(|endpoint| address(endpoint).to_string()).unwrap_or_default()
+    };
+    let (address, gateway) = (told(|endpoint| endpoint.address), told(|endpoint| endpoint.gateway));
     let tmpfs = new_mount("tmpfs", &options, NO_SETUID | NO_DEVICES | NO_EXECUTE).doing(doing)?;
     let mut placed = Vec::new();
     for (number, file) in files.iter().enumerate() {
         let name = number.to_string();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let made = openat(&tmpfs, &name, flags, Mode::from_raw_mode(0o644)).doing(doing)?;
-        let text = file.content.replace("{address}", address);
+        let text = file.content.replace("{address}", &address).replace("{gateway}", &gateway);
         std::io::Write::write_all(&mut std::fs::File::from(made), text.as_bytes()).doing(doing)?;
         let owner = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
         chownat(&tmpfs, &name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW).doing(doing)?;
@@ -118,5 +157,5 @@ fn placement(file: &SandboxFile) -> Result<Placement, Refusal> {
     if !clean {
         return Err(refusal(RefusalKind::Invalid, format!("{} cannot be a sandbox's file", path.display())));
     }
-    Ok(Placement { destination: path, shown: Shown::Descriptor, copy_up: false })
+    Ok(Placement { destination: path, shown: Shown::Descriptor, copy_up: false, read_only: false })
 }

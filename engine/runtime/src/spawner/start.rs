@@ -17,6 +17,7 @@ use crate::cgroups::Cgroup;
 use crate::failure::{Doing, refusal};
 use crate::lifecycle::{Blueprint, Cradle, filter, orders, send_orders};
 use crate::namespaces::{From, Nest};
+use crate::rlimits;
 use crate::rootfs::layers::Lowers;
 use crate::rootfs::overlay::{self, Uppers};
 use crate::sandbox::{Filter, Sandbox};
@@ -25,7 +26,7 @@ use crate::spec::{Plan, Whose};
 use crate::time::now_ns;
 use crate::user_namespace::{self, Made};
 use crate::wire::monitor::Request as ToMonitor;
-use crate::wire::spawner::Started;
+use crate::wire::spawner::{Endpoint, Started};
 use crate::wire::{Refusal, RefusalKind, keeper};
 
 /// What is made for one start and given to its record.
@@ -51,9 +52,11 @@ impl Spawner {
     pub(super) fn create(&mut self, id: &str) -> Result<(), Refusal> {
         let Files { spec, sandbox, folder } = files::read(self.data.as_fd(), id)?;
         let plan = plan(&spec, &sandbox)?;
-        crate::rlimits::check(plan.process.rlimits().as_deref().unwrap_or_default())
+        rlimits::check(plan.process.rlimits().as_deref().unwrap_or_default())
             .map_err(|error| refusal(error.kind(), error.to_string()))?;
         self.filter(&plan, &sandbox)?;
+        let places = Places { space: &self.space, data: self.data.as_fd(), data_root: &self.arguments.data_root };
+        sources::check(places, &plan.sources, &sandbox.make_sources)?;
         let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
         let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
         super::folders::make_layer(folder.as_fd(), &lowers)?;
@@ -172,8 +175,8 @@ impl Spawner {
         mut cradle: Cradle,
     ) -> Result<Started, Refusal> {
         let endpoint = self.kept.get(&sandbox.id).and_then(|kept| kept.endpoint.clone());
-        let address = endpoint.as_ref().map(|endpoint| endpoint.address.to_string()).unwrap_or_default();
-        let (orders, mut descriptors) = self.orders(plan, sandbox, &parts, &address)?;
+        rlimits::make_room(cradle.newborn.pid, plan.process.rlimits().as_deref().unwrap_or_default());
+        let (orders, mut descriptors) = self.orders(plan, sandbox, &parts, endpoint.as_ref())?;
         let streams = if sandbox.stdio.tty { None } else { Some(Streams::make(sandbox.stdio.stdin)?) };
         let looked_up = orders.program.lookup;
         let outside = Self::give_orders(plan, orders, &mut descriptors, streams, &parts, &mut cradle)?;
@@ -211,7 +214,7 @@ impl Spawner {
         plan: &Plan,
         sandbox: &Sandbox,
         parts: &Parts,
-        address: &str,
+        endpoint: Option<&Endpoint>,
     ) -> Result<(crate::spec::Orders, Vec<OwnedFd>), Refusal> {
         let mut orders = orders(plan, sandbox.stdio.stdin);
         orders.program.filter = parts.filter.clone();
@@ -226,9 +229,10 @@ impl Spawner {
         let namespace = shift.as_ref().map(|shift| shift.namespace.as_fd());
         let places = Places { space: &self.space, data: self.data.as_fd(), data_root: &self.arguments.data_root };
         for source in &plan.sources {
-            descriptors.push(sources::open(places, source, namespace)?);
+            let make = sandbox.make_sources.contains(&source.path);
+            descriptors.push(sources::open(places, source, namespace, make)?);
         }
-        for (placement, file) in sources::files(&sandbox.files, address, plan.joined.mappings.as_ref())? {
+        for (placement, file) in sources::files(&sandbox.files, endpoint, plan.joined.mappings.as_ref())? {
             // A person's own mount over the same path wins.
             if !orders.placements.iter().any(|one| one.destination == placement.destination) {
                 orders.placements.push(placement);

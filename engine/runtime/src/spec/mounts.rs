@@ -56,6 +56,9 @@ pub struct Placement {
     pub shown: Shown,
     /// The image's content is copied into it when it is empty.
     pub copy_up: bool,
+    /// It becomes read-only once that is done.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// What a [`Placement`] shows to the init.
@@ -144,15 +147,17 @@ fn sort_one(mount: &Mount, copy_up: &[PathBuf], sorted: &mut Sorted) -> Result<(
         if destination.starts_with("/proc") {
             return Err(refusal(RefusalKind::Invalid, format!("nothing can be mounted at {}", destination.display())));
         }
+        let copy_up = copy_up.contains(&destination);
+        // Written to while its content is copied, so read-only comes later.
+        let read_only = copy_up && words.attributes & READ_ONLY != 0;
         sorted.sources.push(Source {
             path: clean(source)?,
             recursive: words.recursive,
-            attributes: words.attributes,
+            attributes: if read_only { words.attributes & !READ_ONLY } else { words.attributes },
             idmap: words.idmap,
             propagation: words.propagation,
         });
-        let copy_up = copy_up.contains(&destination);
-        sorted.placements.push(Placement { destination, shown: Shown::Descriptor, copy_up });
+        sorted.placements.push(Placement { destination, shown: Shown::Descriptor, copy_up, read_only });
         return Ok(());
     }
     let attributes = words.attributes;
@@ -171,8 +176,13 @@ fn sort_one(mount: &Mount, copy_up: &[PathBuf], sorted: &mut Sorted) -> Result<(
     let after = sorted.placements.iter().any(|placed| destination.starts_with(&placed.destination));
     match furnished {
         Furnished::Other { filesystem, options, attributes } if !is_furniture(&destination) || after => {
-            let shown = Shown::New { filesystem, options, attributes, copy: words.copy };
-            sorted.placements.push(Placement { destination, shown, copy_up: false });
+            let shown = Shown::New { filesystem, options, attributes: attributes & !READ_ONLY, copy: words.copy };
+            sorted.placements.push(Placement {
+                destination,
+                shown,
+                copy_up: false,
+                read_only: attributes & READ_ONLY != 0,
+            });
         }
         furnished if is_furniture(&destination) => sorted.furniture.push((destination, furnished)),
         _ => {
@@ -274,16 +284,18 @@ mod tests {
                 mount("/dev", "tmpfs", "tmpfs", &["nosuid", "mode=755"]),
                 mount("/data", "bind", "/srv/data", &["rbind", "ro", "nosuid", "idmap"]),
                 mount("/run", "tmpfs", "tmpfs", &["size=1m"]),
+                mount("/plain", "bind", "/srv/plain", &["bind", "ro"]),
             ],
             &[PathBuf::from("/data")],
         )
         .expect("sorted");
 
         assert_eq!(sorted.furniture, [(PathBuf::from("/dev"), Furnished::Devices { attributes: NO_SETUID })]);
-        assert_eq!(sorted.sources.len(), 1);
+        assert_eq!(sorted.sources.len(), 2);
         assert!(sorted.sources[0].recursive && sorted.sources[0].idmap);
-        assert_eq!(sorted.sources[0].attributes, READ_ONLY | NO_SETUID);
-        assert!(sorted.placements[0].copy_up);
+        assert_eq!(sorted.sources[0].attributes, NO_SETUID, "read-only only after the copying");
+        assert!(sorted.placements[0].copy_up && sorted.placements[0].read_only);
+        assert_eq!((sorted.sources[1].attributes, sorted.placements[2].read_only), (READ_ONLY, false));
         assert!(matches!(&sorted.placements[1].shown, Shown::New { filesystem, .. } if filesystem == "tmpfs"));
     }
 

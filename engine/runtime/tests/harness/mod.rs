@@ -134,6 +134,7 @@ impl Harness {
             log: LogLimits::default(),
             files: Vec::new(),
             copy_up: Vec::new(),
+            make_sources: Vec::new(),
             init: false,
             groups: Vec::new(),
             filter: Filter::DockerDefault,

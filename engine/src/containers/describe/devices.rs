@@ -67,8 +67,9 @@ fn typed(config: &ContainerConfig) -> Result<Vec<Node>, ContainerError> {
         .iter()
         .map(|device| {
             let path = device.host_path.display();
-            let metadata = std::fs::metadata(&device.host_path)
-                .map_err(|error| invalid(format!("error gathering device information for {path}: {error}")))?;
+            let metadata = std::fs::metadata(&device.host_path).map_err(|error| {
+                invalid(format!("error gathering device information while adding custom device \"{path}\": {error}"))
+            })?;
             let permissions = if device.permissions.is_empty() { "rwm" } else { &device.permissions };
             if permissions.bytes().any(|letter| !b"rwm".contains(&letter)) {
                 return Err(invalid(format!("invalid device permissions {permissions} for {path}")));

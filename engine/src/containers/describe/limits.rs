@@ -2,6 +2,8 @@
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxPids, LinuxResources};
 
+use sampan_runtime::wire::spawner::Features;
+
 use super::invalid;
 use crate::containers::ContainerError;
 use crate::containers::config::Limits;
@@ -59,6 +61,34 @@ pub(in crate::containers) fn check(limits: &Limits) -> Result<(), ContainerError
         return Err(invalid("Range of blkio weight is from 10 to 1000"));
     }
     Ok(())
+}
+
+/// Takes away what this host cannot hold; a sentence for each, in dockerd's words. Source: moby
+/// `daemon/daemon_unix.go`, `verifyPlatformContainerResources`.
+pub(in crate::containers) fn discard(limits: &mut Limits, host: &Features) -> Vec<String> {
+    let mut said = Vec::new();
+    if limits.memory_bytes.is_some_and(|bytes| bytes > 0) && limits.memory_swap_bytes != Some(-1) && !host.swap_limit {
+        limits.memory_swap_bytes = Some(-1);
+        said.push(
+            "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.",
+        );
+    }
+    if limits.swappiness.is_some() && host.cgroup_v2 {
+        limits.swappiness = None;
+        said.push(
+            "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.",
+        );
+    }
+    if limits.oom_kill_disable && host.cgroup_v2 {
+        limits.oom_kill_disable = false;
+        said.push("Your kernel does not support OomKillDisable. OomKillDisable discarded.");
+    }
+    if limits.oom_kill_disable && limits.memory_bytes.is_none_or(|bytes| bytes == 0) {
+        said.push(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
+        );
+    }
+    said.into_iter().map(str::to_owned).collect()
 }
 
 fn check_cpus(limits: &Limits) -> Result<(), ContainerError> {
@@ -174,6 +204,21 @@ mod tests {
         let limits = Limits { nano_cpus: Some(500_000_000), ..Limits::default() };
         let cpu = changed(&limits).expect("right").cpu().clone().expect("cpu");
         assert_eq!((cpu.period(), cpu.quota()), (Some(100_000), Some(50_000)));
+    }
+
+    #[test]
+    fn what_the_host_cannot_hold_is_taken_away_and_told() {
+        let asked =
+            Limits { memory_bytes: Some(64 << 20), swappiness: Some(10), oom_kill_disable: true, ..Limits::default() };
+        let mut limits = asked.clone();
+        let v1 = Features { swap_limit: true, ..Features::default() };
+        assert_eq!((discard(&mut limits, &v1), &limits), (Vec::new(), &asked));
+        let v2 = Features { cgroup_v2: true, ..Features::default() };
+        let said = discard(&mut limits, &v2);
+        assert_eq!((limits.swappiness, limits.oom_kill_disable, limits.memory_swap_bytes), (None, false, Some(-1)));
+        assert!(said.len() == 3 && said[1].ends_with("Memory swappiness discarded."), "{said:?}");
+        let mut unlimited = Limits { oom_kill_disable: true, ..Limits::default() };
+        assert!(discard(&mut unlimited, &v1)[0].contains("no memory limit is set"));
     }
 
     #[test]

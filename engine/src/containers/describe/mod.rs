@@ -7,9 +7,9 @@ mod limits;
 mod mounts;
 mod process;
 
-pub(super) use limits::{changed, check as check_limits};
+pub(super) use limits::{changed, check as check_limits, discard};
 pub(super) use mounts::Placed;
-pub(super) use process::exec;
+pub(super) use process::{console, exec};
 
 use oci_spec::runtime::{
     Linux, LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Root, Spec,

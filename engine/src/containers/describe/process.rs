@@ -1,6 +1,6 @@
 //! The process of a description, the main one or an exec's.
 
-use oci_spec::runtime::{LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, Process, User};
+use oci_spec::runtime::{BoxBuilder, LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, Process, User};
 use sampan_runtime::capabilities::CapabilitySet;
 use sampan_runtime::rlimits;
 
@@ -11,6 +11,9 @@ use crate::containers::{ContainerError, ExecConfig, Resolved};
 /// Put before everything else when the image names none. Docker's.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Soft and hard limit of open files when nothing is said: what systemd gives a service that says nothing either.
+const OPEN_FILES: (i64, i64) = (1024, 524_288);
+
 pub(super) fn main(
     config: &ContainerConfig,
     resolved: &Resolved,
@@ -19,6 +22,7 @@ pub(super) fn main(
     let mut process = Process::default();
     process
         .set_terminal(Some(config.tty))
+        .set_console_size(config.terminal_size.filter(|_| config.tty).map(console))
         .set_user(user(&resolved.user))
         .set_args(Some(resolved.arguments.clone()))
         .set_env(Some(environment(resolved, config.tty)))
@@ -71,6 +75,12 @@ pub(in crate::containers) fn exec(
     Ok(process)
 }
 
+/// A terminal's rows and columns.
+pub(in crate::containers) fn console((rows, columns): (u16, u16)) -> oci_spec::runtime::Box {
+    // Both fields have defaults, so that nothing can be missing.
+    BoxBuilder::default().height(rows).width(columns).build().unwrap_or_default()
+}
+
 /// As typed; init looks it up in the root's own files and sets HOME.
 fn user(typed: &str) -> User {
     let mut user = User::default();
@@ -105,10 +115,14 @@ fn sets(capabilities: CapabilitySet) -> LinuxCapabilities {
     sets
 }
 
+/// The typed ones; open files always, so that they do not depend on who started the server.
 fn ulimits(typed: &[Ulimit]) -> Result<Vec<PosixRlimit>, ContainerError> {
     let value = |number: i64| u64::try_from(number).unwrap_or(u64::MAX);
+    let files = Ulimit { name: "nofile".into(), soft: OPEN_FILES.0, hard: OPEN_FILES.1 };
+    let files = (!typed.iter().any(|limit| limit.name.eq_ignore_ascii_case("nofile"))).then_some(&files);
     let limits = typed
         .iter()
+        .chain(files)
         .map(|limit| {
             let kind = rlimits::parse(&limit.name).map_err(|error| invalid(error.to_string()))?;
             PosixRlimitBuilder::default()

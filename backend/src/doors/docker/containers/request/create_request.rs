@@ -7,7 +7,8 @@ use sampan_engine::containers::config::{AttachFlags, ContainerConfig, Network};
 use serde::Deserialize;
 
 use super::values::{
-    addresses, exposed_ports, extra_hosts, given, healthcheck, oom_score, shm_bytes, words, working_directory,
+    addresses, exposed_ports, extra_hosts, given, healthcheck, oom_score, shm_bytes, terminal_size, words,
+    working_directory,
 };
 use crate::doors::docker::containers::config::Config;
 use crate::doors::docker::containers::host_config::{HostConfig, LogConfig, RestartPolicy};
@@ -79,6 +80,7 @@ impl CreateRequest {
             hostname: given(&config.hostname),
             domainname: given(&config.domainname),
             tty: config.tty,
+            terminal_size: terminal_size(host.console_size).filter(|_| config.tty),
             open_stdin: config.open_stdin,
             stdin_once: config.stdin_once,
             attach: AttachFlags {

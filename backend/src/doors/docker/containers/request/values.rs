@@ -44,6 +44,14 @@ pub(super) fn shm_bytes(size: i64) -> Result<Option<u64>, DockerError> {
     Ok(Some(size).filter(|size| *size != 64 << 20))
 }
 
+/// Rows and columns; a zero is "not known".
+pub(super) fn terminal_size(size: [u32; 2]) -> Option<(u16, u16)> {
+    match size.map(|length| u16::try_from(length).unwrap_or(u16::MAX)) {
+        [0, _] | [_, 0] => None,
+        [rows, columns] => Some((rows, columns)),
+    }
+}
+
 pub(super) fn exposed_ports(config: &Config) -> Result<Vec<ExposedPort>, DockerError> {
     let mut read = Vec::new();
     for text in config.exposed_ports.iter().flat_map(BTreeMap::keys) {
