@@ -96,18 +96,17 @@ impl Events {
                 }
             }
         });
-        let stream = futures_util::stream::iter(past).chain(new).filter(move |event| {
+        // The remembered ones are all given, however long that takes; only the waiting for new ones ends at the time.
+        let new = new.take_until(sleep_until(query.until_ns));
+        Box::pin(futures_util::stream::iter(past).chain(new).filter(move |event| {
             let wanted = wanted(event);
             async move { wanted }
-        });
-        match query.until_ns {
-            None => Box::pin(stream),
-            Some(until) => Box::pin(stream.take_until(sleep_until(until))),
-        }
+        }))
     }
 }
 
-async fn sleep_until(at_ns: i64) {
+async fn sleep_until(at_ns: Option<i64>) {
+    let Some(at_ns) = at_ns else { return std::future::pending().await };
     let left = at_ns.saturating_sub(crate::clock::now_ns());
     tokio::time::sleep(std::time::Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
 }
@@ -154,6 +153,18 @@ mod tests {
         let stream = events.stream(EventQuery { team_id: None, since_ns: Some(0), until_ns: Some(5) });
 
         assert_eq!(stream.map(|event| event.at_ns).collect::<Vec<_>>().await, [1]);
+    }
+
+    #[tokio::test]
+    async fn a_slow_listener_gets_all_that_is_remembered_of_a_past_time() {
+        let events = Events::new();
+        (0..3).for_each(|at| events.tell(event(at, 7)));
+        let mut stream = events.stream(EventQuery { team_id: None, since_ns: Some(0), until_ns: Some(5) });
+        for at in 0..3 {
+            assert_eq!(stream.next().await.map(|event| event.at_ns), Some(at));
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert!(stream.next().await.is_none());
     }
 
     #[tokio::test]

@@ -6,6 +6,32 @@ use super::docker::Docker;
 const BOTH: [&str; 2] = ["erofs", "folders"];
 
 #[test]
+fn an_image_is_loaded_listed_tagged_and_removed() {
+    let docker = Docker::start();
+    let id = docker.ok(&["image", "inspect", "--format", "{{.Id}}", "busybox"]);
+    assert!(id.starts_with("sha256:") && id.len() == 71, "{id}");
+    assert_eq!(
+        docker.ok(&["images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]),
+        format!("busybox:latest {id}")
+    );
+    docker.ok(&["tag", "busybox", "host.example:5000/some/box:1"]);
+    assert_eq!(docker.ok(&["image", "inspect", "--format", "{{.Id}}", "host.example:5000/some/box:1"]), id);
+    assert_eq!(docker.ok(&["images", "-q", "--no-trunc", "-f", "reference=busy*"]), id);
+    assert_eq!(docker.ok(&["rmi", "host.example:5000/some/box:1"]), "Untagged: host.example:5000/some/box:1");
+    assert!(docker.ok(&["history", "--no-trunc", "-q", "busybox"]).contains(&id));
+
+    docker.ok(&["create", "--name", "web", "busybox", "true"]);
+    let said = docker.fails(&["rmi", "busybox"], 1);
+    assert!(said.contains("conflict: unable to remove repository reference \"busybox:latest\" (must force)"), "{said}");
+    docker.ok(&["rm", "web"]);
+    assert_eq!(docker.ok(&["rmi", "busybox"]), format!("Untagged: busybox:latest\nDeleted: {id}"));
+    assert_eq!(
+        docker.fails(&["image", "inspect", "busybox"], 1).trim(),
+        "Error response from daemon: No such image: busybox:latest"
+    );
+}
+
+#[test]
 fn an_archive_that_is_none_is_refused_and_nothing_is_left() {
     let docker = Docker::start();
     let before = docker.ok(&["images", "-q"]);

@@ -1,6 +1,37 @@
 //! The life of a container, from create to rm.
 
-use super::docker::Docker;
+use super::docker::{Docker, soon};
+
+#[test]
+fn a_container_is_listed_inspected_stopped_started_and_removed() {
+    let docker = Docker::start();
+    let id = docker.ok(&["run", "-d", "--name", "web", "-l", "tier=front", "busybox", "sleep", "1000"]);
+    assert_eq!(id.len(), 64);
+    assert_eq!(
+        docker.ok(&["ps", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Image}} {{.State}}"]),
+        format!("{id} web busybox running")
+    );
+    assert_eq!(docker.ok(&["ps", "-q", "--no-trunc", "-f", "label=tier=front", "-f", "status=running"]), id);
+    assert_eq!(docker.ok(&["ps", "-q", "-f", "name=^other$"]), "");
+    assert_eq!(docker.inspect("web", ".Config.Cmd"), serde_json::json!(["sleep", "1000"]));
+    assert_eq!(docker.inspect("web", ".State.Running"), true);
+    assert_eq!(docker.inspect(&id[..12], ".Name"), "/web");
+
+    docker.ok(&["stop", "-t", "0", "web"]);
+    assert_eq!(docker.inspect("web", ".State.ExitCode"), 137);
+    assert!(docker.ok(&["ps", "-a", "--format", "{{.Status}}"]).starts_with("Exited (137)"));
+    docker.ok(&["start", "web"]);
+    docker.ok(&["restart", "-t", "0", "web"]);
+    assert_eq!(docker.inspect("web", ".State.Running"), true);
+
+    let said = docker.fails(&["rm", "web"], 1);
+    assert!(said.contains("web"), "{said}");
+    docker.ok(&["rm", "-f", "web"]);
+    let gone = "Error response from daemon: No such container: web";
+    assert_eq!(docker.fails(&["inspect", "--type", "container", "web"], 1).trim(), gone);
+    assert!(docker.fails(&["inspect", "web"], 1).trim().ends_with("No such object: web"));
+    assert_eq!(docker.fails(&["stop", "web"], 1).trim(), gone);
+}
 
 #[test]
 fn two_containers_cannot_have_one_name() {
@@ -18,6 +49,29 @@ fn two_containers_cannot_have_one_name() {
 }
 
 #[test]
+fn signals_pause_and_wait_do_what_they_say() {
+    let docker = Docker::start();
+    let script = "trap 'exit 5' TERM; while :; do sleep 0.05; done";
+    docker.ok(&["run", "-d", "--name", "web", "busybox", "sh", "-c", script]);
+    docker.ok(&["pause", "web"]);
+    assert_eq!(docker.inspect("web", ".State.Paused"), true);
+    assert!(docker.ok(&["ps", "--format", "{{.Status}}"]).ends_with("(Paused)"));
+    docker.ok(&["unpause", "web"]);
+    assert_eq!(docker.inspect("web", ".State.Status"), "running");
+    let waiting = docker
+        .command(&["wait", "web"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("docker");
+    docker.ok(&["kill", "-s", "TERM", "web"]);
+    assert_eq!(super::docker::end(waiting, &["wait"]).stdout, "5\n");
+    assert_eq!(docker.ok(&["wait", "web"]), "5");
+    let said = docker.fails(&["kill", "web"], 1);
+    assert!(said.starts_with("Error response from daemon: cannot kill container: web: "), "{said}");
+}
+
+#[test]
 fn limits_change_while_it_runs() {
     let docker = Docker::start();
     docker.ok(&["run", "-d", "--name", "web", "--memory", "64m", "busybox", "sleep", "1000"]);
@@ -32,12 +86,35 @@ fn processes_and_statistics_are_told() {
     docker.ok(&["run", "-d", "--name", "web", "--memory", "64m", "busybox", "sh", "-c", "while :; do :; done"]);
     let top = docker.ok(&["top", "web"]);
     assert!(top.starts_with("UID") && top.contains("while :; do :; done"), "{top}");
+    let row = docker.ok(&["top", "web", "-o", "pid,etime,pgid,comm"]);
+    assert_eq!(
+        row.lines().next().expect("titles").split_whitespace().collect::<Vec<_>>(),
+        ["PID", "ELAPSED", "PGID", "COMMAND"]
+    );
     let stats =
         docker.ok(&["stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}", "web"]);
     let words: Vec<&str> = stats.split(' ').collect();
     let percent: f64 = words[1].trim_end_matches('%').parse().expect("percent");
     assert!(words[0] == "web" && percent > 5.0 && percent < 250.0, "{stats}");
     assert!(stats.contains("/ 64MiB") && words.last() == Some(&"1"), "{stats}");
+}
+
+#[test]
+fn events_tell_a_containers_life() {
+    let docker = Docker::start();
+    docker.fails(&["run", "--name", "web", "busybox", "sh", "-c", "exit 4"], 4);
+    docker.ok(&["rm", "web"]);
+    let soon = soon();
+    let arguments =
+        ["events", "--since", "1m", "--until", &soon, "--filter", "container=web", "--format", "{{.Action}}"];
+    let told = docker.ok(&arguments);
+    let told: Vec<&str> = told.lines().collect();
+    for action in ["create", "start", "die", "destroy"] {
+        assert!(told.contains(&action), "{action} is not among {told:?}");
+    }
+    let code = "{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.name}} {{.Actor.Attributes.image}}";
+    let die = ["events", "--since", "1m", "--until", &soon, "--filter", "event=die", "--format", code];
+    assert_eq!(docker.ok(&die), "4 web busybox");
 }
 
 #[test]

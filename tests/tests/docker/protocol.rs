@@ -3,14 +3,15 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use super::docker::Docker;
+use super::docker::{Docker, end};
 
-/// Sends bytes and reads the answer to its end.
+/// Sends bytes and reads the answer to its end. A server that has refused need not take the rest of the request.
 fn talk(docker: &Docker, request: &str) -> String {
     let mut socket = UnixStream::connect(docker.socket()).expect("socket");
-    socket.write_all(request.as_bytes()).expect("request");
+    let sent = socket.write_all(request.as_bytes());
     let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).expect("answer");
+    let read = socket.read_to_end(&mut answer);
+    assert!(!answer.is_empty(), "no answer: {sent:?}, {read:?}");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -40,6 +41,28 @@ fn versions_are_negotiated() {
 }
 
 #[test]
+fn bad_requests_get_a_sentence() {
+    let docker = Docker::start();
+    let create = |body: &str, kind: &str| {
+        let head = format!(
+            "POST /containers/create HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        talk(&docker, &(head + body))
+    };
+    let answer = create("{", "application/json");
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("invalid JSON"), "{answer}");
+    let answer = create("{}", "text/plain");
+    assert!(answer.contains("unsupported Content-Type header (text/plain)"), "{answer}");
+    let answer = create(r#"{"Image": "busybox", "HostConfig": {"Memory": "much"}}"#, "application/json");
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let huge = format!(r#"{{"Image": "{}"}}"#, "x".repeat(5 << 20));
+    let answer = create(&huge, "application/json");
+    assert!(answer.starts_with("HTTP/1.1 413"), "{}", &answer[..answer.len().min(200)]);
+    assert_eq!(docker.ok(&["ps", "-aq"]), "");
+}
+
+#[test]
 fn both_styles_of_hijacking_carry_input_and_output() {
     let docker = Docker::start();
     for upgrade in ["Connection: Upgrade\r\nUpgrade: tcp\r\n", ""] {
@@ -65,4 +88,31 @@ fn both_styles_of_hijacking_carry_input_and_output() {
         docker.ok(&["wait", "web"]);
         docker.ok(&["rm", "web"]);
     }
+}
+
+#[test]
+fn the_server_ends_while_clients_listen_and_containers_stay() {
+    let mut docker = Docker::start();
+    docker.ok(&["run", "-di", "--name", "web", "busybox", "cat"]);
+    let pid = docker.inspect("web", ".State.Pid");
+    let listen = |arguments: &[&str]| {
+        let piped = std::process::Stdio::piped;
+        docker.command(arguments).stdin(piped()).stdout(piped()).stderr(piped()).spawn().expect("docker")
+    };
+    let listening: [&[&str]; 5] =
+        [&["events"], &["wait", "web"], &["logs", "-f", "web"], &["attach", "web"], &["exec", "-i", "web", "cat"]];
+    let clients: Vec<_> = listening.into_iter().map(|arguments| (arguments, listen(arguments))).collect();
+    docker.until("the last of them is there", |docker| docker.ok(&["top", "web"]).matches("cat").count() >= 2);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let begun = std::time::Instant::now();
+    docker.server().signal(nix::sys::signal::Signal::SIGTERM);
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_secs(8), "{took:?}");
+    docker.server().again();
+    for (arguments, client) in clients {
+        // Whatever they say of it, they end: a question asked in between waits for the server (keeper has its socket).
+        end(client, arguments);
+    }
+    assert_eq!(docker.inspect("web", ".State.Pid"), pid);
+    assert_eq!(docker.inspect("web", ".State.Running"), true);
 }

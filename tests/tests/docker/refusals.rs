@@ -3,6 +3,26 @@
 use super::docker::Docker;
 
 #[test]
+fn what_comes_later_is_refused_with_a_sentence() {
+    let docker = Docker::start();
+    docker.ok(&["create", "--name", "web", "busybox", "true"]);
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["cp", "web:/etc/passwd", "-"], 1, "copying files to and from containers comes with a later release"),
+        (&["pull", "nginx"], 1, "pulling images comes with a later release"),
+        (&["push", "busybox"], 1, "pushing images comes with a later release"),
+        (&["save", "busybox"], 1, "saving images comes with a later release"),
+        (&["network", "create", "front"], 1, "networks beside bridge, host and none come with a later release"),
+        (&["run", "--gpus", "all", "busybox"], 125, "HostConfig.DeviceRequests is not there yet"),
+    ];
+    for (arguments, code, sentence) in cases {
+        let said = docker.fails(arguments, code);
+        assert!(said.contains(sentence), "docker {arguments:?}: {said}");
+    }
+    let said = docker.fails(&["service", "ls"], 1);
+    assert!(said.contains("This node is not a swarm manager."), "{said}");
+}
+
+#[test]
 fn the_default_networks_are_there_and_stay() {
     let docker = Docker::start();
     assert_eq!(

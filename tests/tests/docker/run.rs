@@ -11,6 +11,18 @@ fn output_comes_on_its_own_stream_and_the_exit_code_is_the_containers() {
 }
 
 #[test]
+fn exit_codes_are_dockers() {
+    let docker = Docker::start();
+    assert_eq!(docker.run(&["run", "--rm", "busybox", "true"]).code, 0);
+    assert_eq!(docker.run(&["run", "--rm", "busybox", "false"]).code, 1);
+    assert_eq!(docker.run(&["run", "--rm", "busybox", "sh", "-c", "sh -c 'kill -9 $$'; exit $?"]).code, 137);
+    assert_eq!(docker.run(&["run", "--rm", "busybox", "no-such-program"]).code, 127);
+    assert_eq!(docker.run(&["run", "--rm", "busybox", "/etc"]).code, 126);
+    assert_eq!(docker.run(&["run", "--rm", "--network", "no-such-network", "busybox", "true"]).code, 125);
+    assert_eq!(docker.ok(&["ps", "-aq"]), "");
+}
+
+#[test]
 fn input_is_passed_on_with_its_end() {
     let docker = Docker::start();
     let ended = docker.run_with(&["run", "-i", "--rm", "busybox", "cat"], b"hi\n");

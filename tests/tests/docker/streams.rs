@@ -37,19 +37,67 @@ fn followed_logs_come_as_they_are_written_and_end_with_the_container() {
 }
 
 #[test]
+fn exec_runs_a_program_with_its_own_code_and_input() {
+    let docker = Docker::start();
+    docker.ok(&["run", "-d", "--name", "web", "-e", "A=1", "busybox", "sleep", "1000"]);
+    let ended =
+        docker.run(&["exec", "-e", "B=2", "-w", "/tmp", "web", "sh", "-c", "echo $A$B $PWD; echo e >&2; exit 9"]);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str(), ended.code), ("12 /tmp\n", "e\n", 9));
+    assert_eq!(docker.run_with(&["exec", "-i", "web", "cat"], b"typed").stdout, "typed");
+    assert_eq!(docker.run(&["exec", "web", "no-such-program"]).code, 127);
+    assert_eq!(docker.run(&["exec", "web", "/etc"]).code, 126);
+    assert_eq!(docker.ok(&["exec", "-d", "web", "touch", "/made"]), "");
+    docker
+        .until("the detached program has run", |docker| docker.run(&["exec", "web", "test", "-e", "/made"]).code == 0);
+    docker.ok(&["kill", "web"]);
+    assert_eq!(docker.run(&["exec", "web", "true"]).code, 1);
+}
+
+#[test]
 fn a_terminal_has_a_size_and_ends_with_its_program() {
     let docker = Docker::start();
     docker.ok(&["run", "-d", "--name", "web", "busybox", "sleep", "1000"]);
     // script(1) gives the CLI a terminal of its own, without which it refuses -t.
-    let line = format!("docker -H unix://{} exec -it web sh -c 'tty; stty size; exit 6'", docker.socket());
+    // Each line asks at once: the size is there before the program is.
+    let line = format!(
+        "docker -H unix://{0} run -it --rm busybox stty size; docker -H unix://{0} exec -it web sh -c 'tty; stty size; exit 6'",
+        docker.socket()
+    );
     let ended = std::process::Command::new("script")
         .args(["-qec", &format!("stty rows 33 cols 77; {line}"), "/dev/null"])
         .stdin(Stdio::null())
         .output()
         .expect("script");
     let said = String::from_utf8_lossy(&ended.stdout).into_owned();
-    assert!(said.contains("/dev/pts/") && said.contains("33 77"), "{said:?}");
+    assert!(said.contains("/dev/pts/") && said.matches("33 77").count() == 2, "{said:?}");
     assert_eq!(ended.status.code(), Some(6));
+}
+
+#[test]
+fn the_detach_keys_leave_a_container_running() {
+    let docker = Docker::start();
+    let line = format!("docker -H unix://{} run -it --name web busybox sh", docker.socket());
+    let mut child = std::process::Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("script");
+    let mut stdin = child.stdin.take().expect("stdin");
+    let mut stdout = child.stdout.take().expect("stdout");
+    let mut said = Vec::new();
+    let mut piece = [0_u8; 256];
+    // Behind its prompt the shell asks the terminal where the cursor is, so that the prompt is not the last it says.
+    while !said.windows(2).any(|pair| pair == b"# ") {
+        let count = stdout.read(&mut piece).expect("output");
+        assert!(count > 0, "{:?}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&piece[..count]);
+    }
+    stdin.write_all(b"\x10\x11").expect("typed");
+    child.stdout = Some(stdout);
+    assert_eq!(end(child, &["run", "-it"]).code, 0);
+    assert_eq!(docker.inspect("web", ".State.Running"), true);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header;
-use sampan_engine::containers::{Attached, StdinWriter};
+use sampan_engine::containers::{Attached, StandardStream, StdinWriter};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -55,7 +55,7 @@ impl Hijack {
     pub async fn answer(self, stream: RawStream) -> Response {
         let framing = match &stream {
             RawStream::Session(session) => Framing::of(session.attached.tty),
-            RawStream::Sentence(_) => Framing::Raw,
+            RawStream::Sentence { tty, .. } => Framing::of(*tty),
         };
         let head = if self.upgrade {
             let kind = framing.content_type(self.version);
@@ -74,8 +74,14 @@ impl Hijack {
 pub enum RawStream {
     /// The streams of a container or an exec.
     Session(Session),
-    /// One sentence: why an exec did not begin, when the client reads its stream and not the status.
-    Sentence(String),
+    /// One sentence in the place of output: why an exec did not begin, when the client reads its stream and not the
+    /// status.
+    Sentence {
+        /// The text.
+        sentence: String,
+        /// Whether the client expects a terminal's bytes.
+        tty: bool,
+    },
 }
 
 /// How a stream behaves.
@@ -96,9 +102,10 @@ impl RawStream {
         }
         match self {
             Self::Session(session) => session.flow(socket, early).await,
-            Self::Sentence(sentence) => {
+            Self::Sentence { sentence, tty } => {
                 let (mut from_client, mut to_client) = socket.split();
-                let _ = to_client.write_all(sentence.as_bytes()).await;
+                let frame = Framing::of(tty).frame(StandardStream::Stdout, b"", sentence.as_bytes());
+                let _ = to_client.write_all(&frame).await;
                 let _ = to_client.shutdown().await;
                 let _ = tokio::time::timeout(LINGER, drain(&mut from_client)).await;
             }
@@ -205,7 +212,7 @@ async fn drain<R: AsyncRead + Unpin>(from_client: &mut R) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sampan_engine::containers::{Output, StandardStream};
+    use sampan_engine::containers::Output;
 
     /// A session with a container that gives back what it reads.
     fn session(tty: bool) -> Session {

@@ -152,7 +152,7 @@ pub const ROUTES: &[Route] = &[
     missing("GET", "/plugins/privileges", PLUGINS),
     missing("POST", "/plugins/pull", PLUGINS),
     missing("POST", "/plugins/create", PLUGINS),
-    missing("GET", "/plugins/{*name}", PLUGINS),
+    open("GET", "/plugins/{*name}", || get(system::missing::no_such_plugin)),
     missing("POST", "/plugins/{*name}", PLUGINS),
     missing("DELETE", "/plugins/{*name}", PLUGINS),
     missing("POST", "/swarm/init", SWARM),

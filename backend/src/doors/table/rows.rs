@@ -237,6 +237,7 @@ pub const ROWS: &[Row] = &[
     row("docker", "GET", "/networks/{id}", Rule::Any, ""),
     row("docker", "DELETE", "/networks/{id}", Rule::Predefined, ""),
     row("docker", "GET", "/plugins", Rule::Any, ""),
+    row("docker", "GET", "/plugins/{*name}", Rule::GoneRead, ""),
     row("pages", "GET", "/assets/{name}", Rule::Nothing, ""),
     row("pages", "GET", "/login", Rule::Open, ""),
     row("pages", "POST", "/login", Rule::Wrong, "name=a&password=b"),

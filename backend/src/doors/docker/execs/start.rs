@@ -52,7 +52,7 @@ pub async fn start(
         Err(error) if !wanted.detach && matches!(error.kind(), Kind::CommandNotFound | Kind::CommandNotRunnable) => {
             let why = DockerError::from(error).message;
             let sentence = format!("OCI runtime exec failed: {why}\r\n");
-            Ok(hijack.answer(RawStream::Sentence(sentence)).await)
+            Ok(hijack.answer(RawStream::Sentence { sentence, tty: config.tty }).await)
         }
         Err(error) => Err(error.into()),
     }

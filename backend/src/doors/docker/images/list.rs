@@ -49,6 +49,15 @@ pub async fn list(
         let mut line = view::summary(image, counted.find(|one| one.image.id == image.id), version);
         // Who shares layers was asked for; how many use the image was not.
         line["Containers"] = (-1).into();
+        if !image.tags.is_empty() {
+            line["RepoTags"] = image
+                .tags
+                .iter()
+                .filter(|tag| filter.shows(tag))
+                .map(ImageReference::familiar)
+                .collect::<Vec<_>>()
+                .into();
+        }
         line
     };
     let lines: Vec<Value> = images.iter().filter(|image| filter.wants(image)).map(line).collect();

@@ -4,6 +4,7 @@
 
 use regex::Regex;
 use sampan_engine::images::Image;
+use sampan_engine::reference::ImageReference;
 
 use super::view::created_seconds;
 use crate::doors::docker::error::DockerError;
@@ -61,8 +62,13 @@ impl ListFilter {
     }
 
     fn fits_reference(&self, image: &Image) -> bool {
+        self.patterns.is_empty() || image.tags.iter().any(|tag| self.shows(tag))
+    }
+
+    /// Whether a reference of an image is shown: with a pattern only those that it fits, as dockerd does.
+    pub fn shows(&self, tag: &ImageReference) -> bool {
         let fits = |name: &str| self.patterns.iter().any(|pattern| pattern.is_match(name));
-        self.patterns.is_empty() || image.tags.iter().any(|tag| fits(&tag.familiar()) || fits(&tag.familiar_name()))
+        self.patterns.is_empty() || fits(&tag.familiar()) || fits(&tag.familiar_name())
     }
 }
 

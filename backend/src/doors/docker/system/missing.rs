@@ -2,6 +2,7 @@
 
 use axum::Json as Answer;
 use axum::body::Body;
+use axum::extract::Path;
 use axum::response::IntoResponse;
 use futures_util::StreamExt;
 use http::StatusCode;
@@ -37,6 +38,15 @@ pub async fn no_swarm(_body: Body) -> DockerError {
 /// `GET /plugins`: there are none. Spec: Docker Engine API, `PluginList`.
 pub async fn no_plugins() -> impl IntoResponse {
     Answer(json!([]))
+}
+
+/// `GET /plugins/{name}/json`: there are none, and `docker inspect` looks among them for what it finds nowhere else.
+/// Spec: Docker Engine API, `PluginInspect`.
+pub async fn no_such_plugin(Path(path): Path<String>) -> DockerError {
+    match path.strip_suffix("/json") {
+        Some(name) => DockerError::not_found(format!("plugin {name:?} not found")),
+        None => page_not_found().await,
+    }
 }
 
 /// `POST /build/prune`: there is no build cache. Spec: Docker Engine API, `BuildPrune`.
