@@ -44,7 +44,7 @@ impl Head {
         let badge = match look.tone {
             "running" => "ok",
             "restarting" => "warn",
-            "failed" => "bad",
+            "failed" | "unhealthy" => "bad",
             _ => "",
         };
         Self {
