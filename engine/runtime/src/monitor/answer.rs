@@ -79,12 +79,13 @@ impl Monitor {
         }
         let Some(client) = self.clients.get_mut(&client) else { return };
         client.subscribed = true;
-        client.outbox.send(Answer::Done, &[]);
         for container in self.containers.values() {
             if let Some(last) = container.journal.last() {
                 client.outbox.send(Answer::News(last.clone()), &[]);
             }
         }
+        // Last: whoever has this answer knows of every container that there is; one not told of is lost.
+        client.outbox.send(Answer::Done, &[]);
     }
 
     fn stopping(&mut self, id: &str) -> Answer {

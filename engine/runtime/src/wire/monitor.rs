@@ -35,7 +35,8 @@ pub enum Request {
         /// Container id.
         id: String,
     },
-    /// From serve: sends all news of this team from now on, after a `state` for each container it has.
+    /// From serve: sends all news of this team from now on, before that the last of each container it has; `done` comes
+    /// behind these.
     Subscribe,
     /// A person asked it to stop: no restart at its end, until the next `adopt`. Cancels a waiting restart; then the
     /// news `ended` with `will_restart: false` follows at once.

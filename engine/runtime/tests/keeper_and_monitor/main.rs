@@ -269,6 +269,11 @@ fn news_follow_the_journal_and_shutdown_waits_for_containers() {
     let monitor = house.to_monitor();
     assert_eq!(ask_monitor(&monitor, &Request::Subscribe, &[]).0, Answer::Done);
     house.run("a", "sleep 0.5; exit 1");
+    // Who comes later is told where it stands, and only then that this was all.
+    let late = house.to_monitor();
+    let (first, _) = ask_monitor(&late, &Request::Subscribe, &[]);
+    assert!(matches!(&first, Answer::News(entry) if entry.id == "a" && entry.sequence == 1), "{first:?}");
+    assert_eq!(late.receive::<Answer>().expect("an answer").expect("the monitor lives").0, Answer::Done);
     let keeper = house.to_keeper(keeper::Role::Serve);
     keeper.send(&keeper::Request::Shutdown, &[]).expect("keeper takes it");
     let (answer, _) = keeper.receive::<keeper::Answer>().expect("an answer").expect("keeper lives");
