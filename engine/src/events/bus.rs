@@ -67,10 +67,12 @@ impl Events {
         let _ = self.bus.sender.send(event);
     }
 
-    /// The last `most` remembered events of a team, newest first.
+    /// The last `most` remembered events of a team that changed something, newest first: not those of further processes
+    /// (a health check makes three every few seconds), nor of clients that only looked.
     pub fn recent(&self, team_id: i64, most: usize) -> Vec<Arc<Event>> {
         let kept = self.bus.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().rev().filter(|event| event.team_id == team_id).take(most).cloned().collect()
+        let wanted = |event: &&Arc<Event>| event.team_id == team_id && event.action.changes_something();
+        kept.iter().rev().filter(wanted).take(most).cloned().collect()
     }
 
     /// Remembered events, then new ones as they come. A listener that is too slow loses the oldest, never blocks.
@@ -143,6 +145,17 @@ mod tests {
 
         assert_eq!(stream.next().await.map(|event| event.at_ns), Some(3));
         assert_eq!(stream.next().await.map(|event| event.at_ns), Some(5));
+    }
+
+    #[test]
+    fn recent_ones_are_those_that_changed_something() {
+        let events = Events::new();
+        events.tell(event(1, 7));
+        events.tell(event(2, 8));
+        events.tell(Event { action: Action::ExecDie, ..event(3, 7) });
+        events.tell(Event { action: Action::HealthStatus, ..event(4, 7) });
+        assert_eq!(events.recent(7, 9).iter().map(|event| event.at_ns).collect::<Vec<_>>(), [4, 1]);
+        assert_eq!(events.recent(7, 1).len(), 1);
     }
 
     #[tokio::test]

@@ -108,6 +108,12 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether something is other than before for those who were not part of it.
+    pub fn changes_something(self) -> bool {
+        use Action::{Attach, Detach, ExecCreate, ExecDie, ExecStart, Resize, Top};
+        !matches!(self, Attach | Detach | ExecCreate | ExecStart | ExecDie | Resize | Top)
+    }
+
     /// Docker's word.
     pub fn word(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use sampan_engine::events::Event;
+use sampan_engine::events::{Action, Event};
 
 use super::error::PageError;
 use super::frame::Frame;
@@ -125,6 +125,7 @@ fn counts(looked: &[(Look, &sampan_engine::containers::Container)], t: Texts) ->
     .map(|(tone, key)| {
         let of = |look: &Look| match tone {
             "finished" => matches!(look.tone, "finished" | "created" | "paused"),
+            "running" => matches!(look.tone, "running" | "starting" | "unhealthy"),
             tone => look.tone == tone,
         };
         Count { tone, number: looked.iter().filter(|(look, _)| of(look)).count(), word: t.get(key) }
@@ -136,8 +137,13 @@ fn counts(looked: &[(Look, &sampan_engine::containers::Container)], t: Texts) ->
 fn happened(event: &Event, t: Texts) -> Happened {
     let name = event.attributes.get("name").unwrap_or(&event.id);
     let short: String = name.chars().take(32).collect();
-    let action = match event.attributes.get("exitCode") {
-        Some(code) => format!("{} ({code})", event.action.word()),
+    // Labels stand among the attributes too: only where the engine says it.
+    let more = match event.action {
+        Action::HealthStatus => event.attributes.get("health"),
+        _ => event.attributes.get("exitCode"),
+    };
+    let action = match more {
+        Some(more) => format!("{} ({more})", event.action.word()),
         None => event.action.word().to_owned(),
     };
     Happened {

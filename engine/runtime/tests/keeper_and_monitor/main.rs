@@ -90,7 +90,8 @@ fn a_killed_keeper_takes_nothing_with_it() {
     let house = House::new();
     let (script, expected) = counting(60_000);
     house.run("a", &script);
-    house.run("b", "read _ </dev/zero & sleep 0.2; exit 3");
+    // What it leaves behind holds its streams for a while, and ends by itself: nothing here would end it.
+    house.run("b", "sleep 20 & sleep 0.2; exit 3");
     let monitor = house.monitor_pid();
     house.replace_keeper(|| {
         // One ends while there is no keeper: the kernel knows its status, or nobody does.

@@ -93,7 +93,7 @@ pub async fn show(app: web::Data<App>, reader: Reader, filter: web::Query<Filter
 /// Which group of the filter a look belongs to.
 fn group(look: &Look) -> &'static str {
     match look.tone {
-        "running" | "paused" => "running",
+        "running" | "starting" | "paused" => "running",
         "failed" | "restarting" | "unhealthy" => "attention",
         _ => "rest",
     }
