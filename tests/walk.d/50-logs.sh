@@ -6,7 +6,7 @@ logs() {
   is "$(docker logs talk 2>&1 >/dev/null)" oops
   has "$(docker logs -t --tail 1 talk)" "$(date -u +%Y-)"
   is "$(docker logs --since 1h talk 2>/dev/null | wc -l)" 6
-  timeout 3 "$(type -P docker)" -H "unix://$sock" logs -f talk >"$work/follow" 2>&1 || true; has "$(cat "$work/follow")" "line 5"
+  timeout -k 1 $((3 * slow)) "$(type -P docker)" -H "unix://$sock" logs -f talk >"$work/follow" 2>&1 || true; has "$(cat "$work/follow")" "line 5"
   docker rm -f talk
 }
 

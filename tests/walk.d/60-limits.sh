@@ -8,7 +8,8 @@ promise "a memory hog is ended at its limit, and it is told why" memory_hog
 fork_bomb() {
   docker run -d --name bomb --pids-limit 64 busybox sh -c 'b() { b | b & }; while :; do b; sleep 0.1; done' >/dev/null
   sleep 2; is "$(docker run --rm busybox echo calm)" calm
-  docker kill bomb; docker rm bomb
+  # On a slow host the shell itself may have met the limit, and ended.
+  docker rm -f bomb
 }
 promise "a fork bomb stays within its process limit" fork_bomb
 
