@@ -94,6 +94,24 @@ fn a_restart_keeps_the_user_and_network_namespaces_and_the_writable_layer() {
 }
 
 #[test]
+fn a_container_that_nobody_watches_is_not_let_go_of_while_it_runs() {
+    let mut harness = Harness::start("");
+    let sandbox = harness.sandbox();
+    let run = harness.run(&sandbox, &spec(&["sleep", "60"])).expect("started");
+
+    // As after a death of keeper, before the monitor has found the next one.
+    harness.forget_kept();
+    harness.restart_spawner("");
+    let refusal = harness.ask(&Request::Release { id: sandbox.id.clone() }).unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::Conflict, "{refusal:?}");
+
+    assert!(rustix::process::pidfd_send_signal(&run.pidfd, rustix::process::Signal::KILL).is_ok());
+    assert_eq!(run.wait(), 137);
+    harness.ask(&Request::Release { id: sandbox.id.clone() }).expect("released");
+    harness.wait_until_no_cgroups();
+}
+
+#[test]
 fn a_container_outlives_its_spawner_and_takes_an_exec_after_it() {
     let mut harness = Harness::start("");
     let sandbox = harness.sandbox();

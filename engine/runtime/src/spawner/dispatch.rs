@@ -45,7 +45,7 @@ impl Spawner {
             Request::Pause { id } => self.cgroup_of(&id)?.freeze().map_err(explain),
             Request::Unpause { id } => self.cgroup_of(&id)?.thaw().map_err(explain),
             Request::Update { id, resources } => self.cgroup_of(&id)?.update(&resources).map_err(explain),
-            Request::Release { id } => self.release(&id),
+            Request::Release { id } => self.check_unwatched(&id).and_then(|()| self.release(&id)),
             Request::Remove { id } => self.remove(&id),
             Request::CreateVolume { id } => folders::make_volume(self.data.as_fd(), &id),
             Request::RemoveVolume { id } => folders::remove_volume(self.data.as_fd(), &id),
@@ -163,6 +163,20 @@ impl Spawner {
                 Ok(Answer::Usage { bytes, files })
             }
         }
+    }
+
+    /// Refuses for a container whose main process nobody knows but whose cgroup has processes: after a death of keeper
+    /// it may run, and its monitor has not told of it yet. Letting go would end it.
+    fn check_unwatched(&mut self, id: &str) -> Result<(), Refusal> {
+        if self.running(id)?.is_some() || self.fresh.contains(id) {
+            return Ok(());
+        }
+        let sandbox = files::read(self.data.as_fd(), id)?.sandbox;
+        let Some(cgroup) = self.existing_cgroup(&sandbox)? else { return Ok(()) };
+        if cgroup.processes().map_err(explain)?.is_empty() {
+            return Ok(());
+        }
+        Err(refusal(RefusalKind::Conflict, format!("container {id} has processes that nobody watches yet")))
     }
 
     /// After the end: lets go of everything but the writable layer.

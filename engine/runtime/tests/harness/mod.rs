@@ -194,6 +194,11 @@ impl Harness {
         (code, output)
     }
 
+    /// Keeper's stand-in forgets all, as keeper does when it dies.
+    pub fn forget_kept(&self) {
+        self.kept.lock().expect("lock").clear();
+    }
+
     /// Names that are kept.
     pub fn kept(&self) -> Vec<String> {
         let mut names: Vec<String> = self.kept.lock().expect("lock").keys().cloned().collect();
