@@ -35,6 +35,10 @@ impl Shared {
     /// Takes in what happened while nobody looked, then starts by policy what ran before the host went down.
     pub(crate) async fn catch_up(self: &Arc<Self>) -> Result<(), ContainerError> {
         let slots = self.table.all();
+        // Rows are written behind the journals: one may say that a container never ran, which runs.
+        for slot in &slots {
+            self.replay(slot);
+        }
         let mut teams: BTreeMap<String, Owner> = BTreeMap::new();
         for slot in &slots {
             let container = slot.now();
@@ -45,9 +49,6 @@ impl Shared {
         for owner in teams.values() {
             // Subscribes: each container the monitor has is reported before the call returns.
             self.monitors.of(owner).await?;
-        }
-        for slot in &slots {
-            self.replay(slot);
         }
         self.monitors.settle().await;
         let lost: Vec<_> = slots
