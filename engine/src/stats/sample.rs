@@ -1,5 +1,6 @@
 //! One reading of one container.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sampan_runtime::cgroups::{Cgroup, Layout, Readings};
@@ -96,14 +97,17 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens the files of a container that runs.
-    pub(super) fn open(cgroup_parent: &str, container: &Container) -> Result<Self, ContainerError> {
+    pub(super) fn open(
+        layout: &Arc<Layout>,
+        cgroup_parent: &str,
+        container: &Container,
+    ) -> Result<Self, ContainerError> {
         let failed = |error: sampan_runtime::cgroups::CgroupError| ContainerError::Refused {
             kind: Kind::from(error.kind()),
             message: format!("the statistics of container {} cannot be read: {error}", container.name),
         };
-        let layout = Layout::find().map_err(failed)?;
         let path = format!("{cgroup_parent}/{}/{}", container.owner.key, container.id);
-        let group = Cgroup::open(&layout, &path).map_err(failed)?.ok_or_else(|| ContainerError::WrongState {
+        let group = Cgroup::open(layout, &path).map_err(failed)?.ok_or_else(|| ContainerError::WrongState {
             name: container.name.clone(),
             state: container.state.word(),
             wanted: "it has no statistics while it does not run",

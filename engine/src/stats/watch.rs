@@ -1,12 +1,12 @@
 //! Statistics: at once, every second for who watches, every ten seconds for the charts.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
+use sampan_runtime::cgroups::Layout;
 
 use super::sample::{Point, Sample, Source};
 use crate::containers::{Container, ContainerError, Containers, State};
@@ -36,20 +36,20 @@ pub(crate) struct History {
     by_id: Mutex<HashMap<String, VecDeque<Point>>>,
 }
 
-/// One container's open files, and its last reading.
+/// One container's last reading. Its files are opened anew each time: a dozen held for each of a thousand containers
+/// would be most of the descriptors that a process may have.
 #[derive(Debug)]
 struct Chart {
-    /// The main process it was opened for: another one has another network namespace's counters.
+    /// The main process that was read: another one has another network namespace's counters.
     pid: Option<i32>,
-    source: Source,
-    last: Option<Sample>,
+    last: Sample,
 }
 
 impl Stats {
     /// One reading now.
     pub async fn sample(&self, owner: &Owner, reference: &str) -> Result<Arc<Sample>, ContainerError> {
         let container = self.container(owner, reference)?;
-        let source = Source::open(&self.shared.features().cgroup_parent, &container)?;
+        let source = self.source(&container)?;
         let sample = tokio::task::spawn_blocking(move || source.read()).await;
         sample.ok().flatten().map(Arc::new).ok_or_else(|| ended(&container))
     }
@@ -57,7 +57,7 @@ impl Stats {
     /// A reading at once, then one a second until the container ends.
     pub fn stream(&self, owner: &Owner, reference: &str) -> Result<SampleStream, ContainerError> {
         let container = self.container(owner, reference)?;
-        let source = Arc::new(Source::open(&self.shared.features().cgroup_parent, &container)?);
+        let source = Arc::new(self.source(&container)?);
         let mut turns = tokio::time::interval(WATCHED);
         turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         Ok(Box::pin(stream::unfold((source, turns), |(source, mut turns)| async move {
@@ -74,6 +74,14 @@ impl Stats {
         let container = Containers { shared: self.shared.clone() }.get(owner, reference)?;
         let charts = self.shared.history.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(charts.get(&container.id).map(|points| points.iter().copied().collect()).unwrap_or_default())
+    }
+
+    fn source(&self, container: &Container) -> Result<Source, ContainerError> {
+        let layout = Layout::find().map_err(|error| ContainerError::Refused {
+            kind: Kind::from(error.kind()),
+            message: format!("the statistics of container {} cannot be read: {error}", container.name),
+        })?;
+        Source::open(&layout, &self.shared.features().cgroup_parent, container)
     }
 
     fn container(&self, owner: &Owner, reference: &str) -> Result<Arc<Container>, ContainerError> {
@@ -113,18 +121,19 @@ fn take_points(shared: &Shared, charts: &mut HashMap<String, Chart>) {
     let running: HashMap<String, Arc<Container>> =
         shared.table.running().into_iter().map(|container| (container.id.clone(), container)).collect();
     charts.retain(|id, chart| running.get(id).is_some_and(|container| container.run.pid == chart.pid));
+    let layout = match Layout::find() {
+        Ok(layout) => layout,
+        Err(error) => {
+            tracing::error!(%error, "the charts have no readings");
+            return;
+        }
+    };
     for (id, container) in &running {
-        let chart = match charts.entry(id.clone()) {
-            Entry::Occupied(place) => place.into_mut(),
-            Entry::Vacant(place) => match Source::open(&shared.features().cgroup_parent, container) {
-                Ok(source) => place.insert(Chart { pid: container.run.pid, source, last: None }),
-                // It ended just now.
-                Err(_) => continue,
-            },
-        };
-        let Some(sample) = chart.source.read() else { continue };
-        let point = chart.last.as_ref().map(|last| Point::between(last, &sample));
-        chart.last = Some(sample);
+        // It may have ended just now.
+        let Ok(source) = Source::open(&layout, &shared.features().cgroup_parent, container) else { continue };
+        let Some(sample) = source.read() else { continue };
+        let point = charts.get(id).map(|chart| Point::between(&chart.last, &sample));
+        charts.insert(id.clone(), Chart { pid: container.run.pid, last: sample });
         let mut history = shared.history.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         let points = history.entry(id.clone()).or_default();
         if points.len() == POINTS {

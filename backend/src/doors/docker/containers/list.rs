@@ -1,13 +1,14 @@
 //! `GET /containers/json`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::Json as Answer;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use sampan_engine::containers::Container;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::list_filter::{KEYS, ListFilter, Lookup};
 use super::{names, sizes, view};
@@ -51,12 +52,18 @@ pub async fn list(
     let found = service::containers::list(&app, &target, all);
     let now_ns = times::now_ns();
     let mut lines = Vec::with_capacity(found.len());
+    // Most containers of a long list are of few images, and a name is parsed to be compared.
+    let mut shown: HashMap<(String, String), String> = HashMap::new();
     for container in found.iter().filter(|container| filter.wants(container)).take(limit.unwrap_or(usize::MAX)) {
         let size = if query.size { Some(sizes::of(&app, &caller, container, &image_names).await?) } else { None };
-        let image = image_names.shown(&container.config.image, &container.image_id);
-        lines.push(view::summary(container, &image, size, version, now_ns));
+        let image = shown
+            .entry((container.config.image.clone(), container.image_id.clone()))
+            .or_insert_with(|| image_names.shown(&container.config.image, &container.image_id));
+        lines.push(view::summary(container, image, size, version, now_ns));
     }
-    Ok(Answer(Value::Array(lines)))
+    // Written here: the lines borrow from what was found.
+    let text = serde_json::to_string(&lines).map_err(|error| DockerError::internal(error.to_string()))?;
+    Ok(([(CONTENT_TYPE, "application/json")], text))
 }
 
 /// All of the team's, with their sizes, for `system df`.
@@ -71,7 +78,7 @@ pub async fn sized(app: &App, caller: &Caller, version: Version) -> Result<Value
     for container in service::containers::list(app, &target, true) {
         let size = sizes::of(app, caller, &container, &image_names).await?;
         let image = image_names.shown(&container.config.image, &container.image_id);
-        lines.push(view::summary(&container, &image, Some(size), version, now_ns));
+        lines.push(json!(view::summary(&container, &image, Some(size), version, now_ns)));
     }
     Ok(Value::Array(lines))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sampan_engine::containers::config::ContainerConfig;
 use sampan_engine::containers::{Container, Health, HealthStatus, MountKind, MountPoint, ProbeResult, State};
 use sampan_engine::volumes::Usage;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{echo, network_settings};
@@ -37,31 +38,73 @@ fn health_words(status: HealthStatus) -> &'static str {
     }
 }
 
-/// One line of `list`. `image`: what the image is called now; `size`: when it was asked for.
-pub fn summary(container: &Container, image: &str, size: Option<(Usage, u64)>, version: Version, now_ns: i64) -> Value {
-    let mut line = json!({
-        "Id": container.id,
-        "Names": [format!("/{}", container.name)],
-        "Image": image,
-        "ImageID": container.image_id,
-        "Command": humans::command(&container.resolved.arguments),
-        "Created": container.created_at_ns / 1_000_000_000,
-        "Ports": network_settings::port_list(container),
-        "Labels": container.resolved.labels,
-        "State": container.state.word(),
-        "Status": status(container, now_ns),
-        "HostConfig": { "NetworkMode": network_settings::network_mode(&container.config.network) },
-        "NetworkSettings": { "Networks": network_settings::networks(container) },
-        "Mounts": mounts(container),
-    });
-    if version.knows(46) && !container.config.annotations.is_empty() {
-        line["HostConfig"]["Annotations"] = json!(container.config.annotations);
+/// One line of `list`; typed, since a list may have thousands of them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Summary<'a> {
+    id: &'a str,
+    names: [String; 1],
+    image: String,
+    #[serde(rename = "ImageID")]
+    image_id: &'a str,
+    command: String,
+    created: i64,
+    ports: Vec<Value>,
+    labels: &'a BTreeMap<String, String>,
+    state: &'static str,
+    status: String,
+    host_config: SummaryHost<'a>,
+    network_settings: SummaryNetworks,
+    mounts: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_rw: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_root_fs: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SummaryHost<'a> {
+    network_mode: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SummaryNetworks {
+    networks: Value,
+}
+
+/// `image`: what the image is called now; `size`: when it was asked for.
+pub fn summary<'a>(
+    container: &'a Container,
+    image: &str,
+    size: Option<(Usage, u64)>,
+    version: Version,
+    now_ns: i64,
+) -> Summary<'a> {
+    let annotations = &container.config.annotations;
+    Summary {
+        id: &container.id,
+        names: [format!("/{}", container.name)],
+        image: image.to_owned(),
+        image_id: &container.image_id,
+        command: humans::command(&container.resolved.arguments),
+        created: container.created_at_ns / 1_000_000_000,
+        ports: network_settings::port_list(container),
+        labels: &container.resolved.labels,
+        state: container.state.word(),
+        status: status(container, now_ns),
+        host_config: SummaryHost {
+            network_mode: network_settings::network_mode(&container.config.network),
+            annotations: (version.knows(46) && !annotations.is_empty()).then_some(annotations),
+        },
+        network_settings: SummaryNetworks { networks: network_settings::networks(container) },
+        mounts: mounts(container),
+        size_rw: size.map(|(usage, _)| usage.bytes),
+        size_root_fs: size.map(|(usage, root_bytes)| root_bytes + usage.bytes),
     }
-    if let Some((usage, root_bytes)) = size {
-        line["SizeRw"] = json!(usage.bytes);
-        line["SizeRootFs"] = json!(root_bytes + usage.bytes);
-    }
-    line
 }
 
 /// What `inspect` needs beside the container.
