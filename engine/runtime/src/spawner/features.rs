@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
+use rustix::mount::{FsOpenFlags, fsconfig_set_flag, fsopen};
 
 use crate::cgroups::{Cgroup, Layout, World};
 use crate::rootfs::layers::mount_erofs;
@@ -23,8 +24,14 @@ pub(super) fn find(layout: &Layout, parent: &Cgroup, data: BorrowedFd<'_>, witho
 }
 
 /// Whether a file of the data root can be mounted as EROFS: an empty file is refused for its content where the kernel
-/// can (`EINVAL`), and for what it is where it cannot (`ENOTBLK`, `ENODEV`).
+/// can (`EINVAL`), and for what it is where it cannot (`ENOTBLK`, `ENODEV`). A kernel without file-backed mounts has not
+/// heard of `directio` either, and says `EINVAL` to that.
 fn erofs(data: BorrowedFd<'_>) -> bool {
+    let knows =
+        fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC).and_then(|context| fsconfig_set_flag(&context, "directio"));
+    if knows.is_err() {
+        return false;
+    }
     const NAME: &str = ".erofs-probe";
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(file) = openat(data, NAME, flags, Mode::from_raw_mode(0o600)) else { return false };
