@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+pub use super::echo::Echo;
 pub use sampan_runtime::sandbox::{LogLimits, RestartPolicy};
 pub use sampan_runtime::wire::net::Protocol;
 use serde::{Deserialize, Serialize};
@@ -91,7 +92,7 @@ pub struct ContainerConfig {
     pub healthcheck: Option<Healthcheck>,
     /// As the door understood it, verbatim, where `inspect` must give back what was sent (Docker's `HostConfig` and
     /// `Config`). Never acted upon.
-    pub echo: serde_json::Value,
+    pub echo: Echo,
 }
 
 /// Streams to attach.

@@ -7,6 +7,7 @@ mod container;
 mod cradles;
 mod create;
 mod describe;
+mod echo;
 mod error;
 mod exec;
 mod files;

@@ -19,8 +19,7 @@ use super::request::RUNTIME;
 pub fn config(container: &Container) -> Config {
     let asked = &container.config;
     let resolved = &container.resolved;
-    let sent =
-        asked.echo.get("Config").cloned().and_then(|sent| serde_json::from_value::<Config>(without_nulls(sent)).ok());
+    let sent = sent(asked, "Config").and_then(|sent| serde_json::from_value::<Config>(without_nulls(sent)).ok());
     let base = sent.unwrap_or_else(|| Config {
         domainname: asked.domainname.clone().unwrap_or_default(),
         attach_stdin: asked.attach.stdin,
@@ -64,12 +63,16 @@ pub fn config(container: &Container) -> Config {
 /// What a container is on this host. Limits and policy are those in effect: `update` changes them.
 pub fn host_config(container: &Container) -> HostConfig {
     let asked = &container.config;
-    let sent = asked.echo.get("HostConfig").cloned();
-    let base = sent
+    let base = sent(asked, "HostConfig")
         .and_then(|sent| serde_json::from_value::<HostConfig>(without_nulls(sent)).ok())
         .unwrap_or_else(|| made_elsewhere(asked));
     let resources = resources(base.resources.clone(), asked);
     HostConfig { resources, restart_policy: written_policy(asked.restart), ..base }
+}
+
+/// One part of what was sent; none where another door made the container.
+fn sent(asked: &ContainerConfig, part: &str) -> Option<serde_json::Value> {
+    asked.echo.read().get_mut(part).map(serde_json::Value::take)
 }
 
 /// Kept as it is written, so that a list that was not sent is read as such.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sampan_engine::containers::config::{AttachFlags, ContainerConfig, Network};
+use sampan_engine::containers::config::{AttachFlags, ContainerConfig, Echo, Network};
 use serde::Deserialize;
 
 use super::values::{
@@ -110,7 +110,7 @@ impl CreateRequest {
             log: read_log(&host.log_config)?,
             annotations: host.annotations.clone(),
             healthcheck: config.healthcheck.as_ref().map(healthcheck).transpose()?,
-            echo: serde_json::json!({ "Config": config, "HostConfig": host }),
+            echo: Echo::of(&serde_json::json!({ "Config": config, "HostConfig": host })),
         })
     }
 

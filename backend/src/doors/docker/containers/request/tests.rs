@@ -47,7 +47,7 @@ fn the_plainest_run_asks_for_nothing_special() {
     };
     assert_eq!(config, expected);
     assert_eq!(config.security, Security::default());
-    let host = &config.echo["HostConfig"];
+    let host = &config.echo.read()["HostConfig"];
     assert_eq!(host["NetworkMode"], "bridge");
     assert_eq!(host["LogConfig"]["Type"], "json-file");
     assert_eq!(host["ShmSize"], 64 << 20);
