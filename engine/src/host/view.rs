@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::sched::CloneFlags;
 use rustix::fs::CWD;
 use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
-use rustix::thread::UnshareFlags;
 
 use super::HostError;
 
@@ -20,7 +20,8 @@ use super::HostError;
 /// # Errors
 /// [`HostError`].
 pub fn enter_private_view(uid: u32, gid: u32, roots: &[&Path]) -> Result<(), HostError> {
-    rustix::thread::unshare(UnshareFlags::NEWNS).map_err(HostError::process("make a mount namespace"))?;
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS)
+        .map_err(|error| HostError::Process { what: "make a mount namespace", source: error.into() })?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(HostError::process("keep mounts private"))?;
     let mut covered: Vec<(PathBuf, &Path, OwnedFd)> = Vec::new();

@@ -50,11 +50,6 @@ impl Keeper {
         }
     }
 
-    /// Ends the team's monitor, which must have no container.
-    pub(crate) async fn end_monitor(&self, owner: &Owner) -> Result<(), ProcessError> {
-        self.client.ask(&Request::EndMonitor { team: owner.key.clone() }).await.map(drop)
-    }
-
     /// Ends all helpers and keeper itself.
     pub(crate) async fn shut_down(&self) -> Result<(), ProcessError> {
         match self.client.ask(&Request::Shutdown).await {

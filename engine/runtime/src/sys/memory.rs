@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn what_was_freed_between_what_is_held_goes_back_to_the_kernel() {
         assert!(super::be_thrifty());
-        let mut blocks: Vec<Box<[u8]>> = (0..8192).map(|_| vec![1_u8; 8192].into_boxed_slice()).collect();
+        let mut blocks: Vec<Box<[u8]>> = (0..4096).map(|_| vec![1_u8; 32 << 10].into_boxed_slice()).collect();
         let full = resident_kib();
         // Every second one: the heap's end stays in use, so that free(3) alone gives nothing back.
         let mut place = 0;
@@ -39,7 +39,8 @@ mod tests {
         });
         super::trim();
         let trimmed = resident_kib();
-        assert!(trimmed + 16 * 1024 < full, "{full} KiB before, {trimmed} KiB after");
-        assert_eq!(blocks.len(), 4096);
+        // Half of 64 MiB: other tests of this process take and give memory meanwhile.
+        assert!(trimmed + 32 * 1024 < full, "{full} KiB before, {trimmed} KiB after");
+        assert_eq!(blocks.len(), 2048);
     }
 }
