@@ -50,12 +50,12 @@ check: web ## formatting, floors, texts of the pages, licences
 	tools/check-floors
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
 
-lint: web ## clippy with the workspace's lints
-	cargo clippy --quiet --workspace --all-targets
+lint: web ## clippy with the workspace's lints, every warning an error
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-test: ## all that CI runs: formatting, floors, unit and end-to-end tests, the walk
+test: ## all that CI runs: formatting, floors, clippy, unit and end-to-end tests, the walk
 	tools/host-packages tests
-	$(MAKE) web check
+	$(MAKE) web check lint
 	tests/run
 
 test-all: test ## the same, and the whole walk in virtual machines with cgroup v2

@@ -1,5 +1,7 @@
 //! `sampan admin` as it is typed, on a data root that only its owner can enter, in a folder that only root can.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
+
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@
 //! that its first line names; `allowed.rs` must compile, which shows that the others fail for that reason alone.
 //! (trybuild does the same, but checks all dependencies anew in a target folder of its own, which takes minutes.)
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

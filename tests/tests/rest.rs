@@ -1,5 +1,7 @@
 //! REST and websockets as a script uses them: accounts by `sampan admin`, then tokens over HTTP against a real server.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};

@@ -52,9 +52,9 @@ pub async fn usage(app: &App, target: &Granted<View, Container>) -> Result<Usage
 
 /// Starts the main process.
 pub async fn start(app: &App, target: Granted<Start, Container>) -> Result<()> {
-    let done = app.engine.containers().start(target.owner(), target.noun().id()).await?;
+    app.engine.containers().start(target.owner(), target.noun().id()).await?;
     app.note(&target, target.noun().id(), Value::Null);
-    Ok(done)
+    Ok(())
 }
 
 /// Asks the main process to end, then kills it.
@@ -71,9 +71,9 @@ pub async fn stop(
 
 /// Sends a signal to the main process.
 pub async fn kill(app: &App, target: Granted<Kill, Container>, signal: Option<&str>) -> Result<()> {
-    let done = app.engine.containers().kill(target.owner(), target.noun().id(), signal).await?;
+    app.engine.containers().kill(target.owner(), target.noun().id(), signal).await?;
     app.note(&target, target.noun().id(), Value::Null);
-    Ok(done)
+    Ok(())
 }
 
 /// Stops it if it runs, then starts it.
@@ -83,23 +83,23 @@ pub async fn restart(
     grace: Option<Duration>,
     signal: Option<&str>,
 ) -> Result<()> {
-    let done = app.engine.containers().restart(target.owner(), target.noun().id(), grace, signal).await?;
+    app.engine.containers().restart(target.owner(), target.noun().id(), grace, signal).await?;
     app.note(&target, target.noun().id(), Value::Null);
-    Ok(done)
+    Ok(())
 }
 
 /// Freezes it.
 pub async fn pause(app: &App, target: Granted<Pause, Container>) -> Result<()> {
-    let done = app.engine.containers().pause(target.owner(), target.noun().id()).await?;
+    app.engine.containers().pause(target.owner(), target.noun().id()).await?;
     app.note(&target, target.noun().id(), Value::Null);
-    Ok(done)
+    Ok(())
 }
 
 /// Thaws it.
 pub async fn unpause(app: &App, target: Granted<Unpause, Container>) -> Result<()> {
-    let done = app.engine.containers().unpause(target.owner(), target.noun().id()).await?;
+    app.engine.containers().unpause(target.owner(), target.noun().id()).await?;
     app.note(&target, target.noun().id(), Value::Null);
-    Ok(done)
+    Ok(())
 }
 
 /// Its exit code, once the condition holds.
@@ -109,16 +109,16 @@ pub async fn wait(app: &App, target: Granted<Wait, Container>, condition: WaitCo
 
 /// Gives it another name.
 pub async fn rename(app: &App, target: Granted<Rename, Container>, name: &str) -> Result<()> {
-    let done = app.engine.containers().rename(target.owner(), target.noun().id(), name).await?;
+    app.engine.containers().rename(target.owner(), target.noun().id(), name).await?;
     app.note(&target, target.noun().id(), serde_json::json!({ "to": name }));
-    Ok(done)
+    Ok(())
 }
 
 /// Removes it; with `force` also one that runs, with `volumes` its anonymous volumes too.
 pub async fn remove(app: &App, target: Granted<Remove, Container>, force: bool, volumes: bool) -> Result<()> {
-    let done = app.engine.containers().remove(target.owner(), target.noun().id(), force, volumes).await?;
+    app.engine.containers().remove(target.owner(), target.noun().id(), force, volumes).await?;
     app.note(&target, target.noun().id(), Value::Null);
-    Ok(done)
+    Ok(())
 }
 
 /// Joins its streams.

@@ -40,9 +40,9 @@ pub async fn usage(app: &App, target: &Granted<View, Volume>) -> Result<Usage> {
 
 /// Removes it with its content.
 pub async fn remove(app: &App, target: Granted<Remove, Volume>) -> Result<()> {
-    let done = app.engine.volumes().remove(target.owner(), target.noun().name()).await?;
+    app.engine.volumes().remove(target.owner(), target.noun().name()).await?;
     app.note(&target, target.noun().name(), Value::Null);
-    Ok(done)
+    Ok(())
 }
 
 /// Removes what no container has: anonymous ones only, or `all`. Gives the names and the bytes.

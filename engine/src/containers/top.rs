@@ -89,7 +89,7 @@ impl Containers {
         let pids = self.shared.spawner.processes(&container.id).await?;
         let processes = tokio::task::spawn_blocking(move || {
             let host = Host::read();
-            let rows = pids.into_iter().filter_map(|pid| Process::read(pid));
+            let rows = pids.into_iter().filter_map(Process::read);
             let rows = rows.map(|process| columns.iter().map(|(column, _)| process.cell(*column, &host)).collect());
             (columns.iter().map(|(_, title)| title.clone()).collect(), rows.collect())
         });

@@ -388,7 +388,7 @@ mod tests {
             let client = &client;
             async move {
                 let request = usage(&number.to_string());
-                if number % 3 == 0 {
+                if number.is_multiple_of(3) {
                     // Gives up at once, whether its request was sent or not.
                     let _ = tokio::time::timeout(std::time::Duration::ZERO, client.call(&request, &[])).await;
                     return None;

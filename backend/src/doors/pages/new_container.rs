@@ -195,7 +195,7 @@ fn size(text: &str) -> Option<u64> {
     #[expect(clippy::cast_precision_loss, reason = "a unit")]
     let bytes = number * unit as f64;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked here")]
-    (bytes >= 1.0 && bytes < 9e15).then(|| bytes as u64)
+    (1.0..9e15).contains(&bytes).then_some(bytes as u64)
 }
 
 /// A command line split at blanks, quotes grouping; `None` when a quote stays open. No shell is involved.
