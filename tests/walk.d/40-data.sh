@@ -31,11 +31,14 @@ redis_keeps() {
 }
 promise "redis keeps its data over a restart" redis_keeps
 
+# By TCP: while it is set up for the first time the image's server listens on its own socket alone, then starts anew.
+sql() { docker exec -e PGPASSWORD=secret db psql -h 127.0.0.1 -U postgres -Atc "$1"; }
 postgres_keeps() {
   docker run -d --name db -e POSTGRES_PASSWORD=secret -v db:/var/lib/postgresql postgres >/dev/null
-  within 90 docker exec -u postgres db psql -c 'create table if not exists boats (name text)'
-  docker exec -u postgres db psql -c "insert into boats values ('sampan')"; docker restart db
-  within 60 sh -c "command docker -H unix://$sock exec -u postgres db psql -Atc 'select name from boats' | grep -q sampan"
+  within 90 sql 'create table if not exists boats (name text)'
+  sql "insert into boats values ('sampan')"; docker restart db
+  within 60 sql 'select 1'
+  is "$(sql 'select name from boats')" sampan
   docker rm -f db; docker volume rm db
 }
 promise "postgres keeps its data over a restart" postgres_keeps
