@@ -22,9 +22,11 @@ pub mod networks;
 pub mod owner;
 pub mod processes;
 pub mod reference;
+mod sentence;
 pub mod stats;
 pub mod store;
 pub mod volumes;
 
 pub use engine::{Engine, Settings};
 pub use kind::Kind;
+pub use sentence::sentence;

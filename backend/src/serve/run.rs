@@ -18,7 +18,7 @@ use crate::config::{Config, Storage};
 use crate::doors;
 
 /// Threads of the engine and the docker door. The work is waiting, what computes goes to the blocking pool, and a
-/// change of threads costs more than most requests: waking another CPU takes tens of microseconds.
+/// profile of short requests showed mostly changes of threads.
 const WORKERS: usize = 1;
 
 /// Serves until SIGTERM or SIGINT. Containers go on; when none runs or waits for a restart, the helpers end too.

@@ -150,7 +150,7 @@ impl Shared {
             let start_ns = now_ns();
             let (exit_code, output) = match self.probe(&container, probe).await {
                 Ok(ended) => ended,
-                Err(error) => (-1, super::error::sentence(&error)),
+                Err(error) => (-1, crate::sentence(&error)),
             };
             let result = ProbeResult { start_ns, end_ns: now_ns(), exit_code, output };
             self.take_result(slot, probe, result, paused);

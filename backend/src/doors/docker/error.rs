@@ -1,7 +1,5 @@
 //! What goes wrong at this door: a status and `{"message": …}`, as every client of Docker's API expects.
 
-use std::error::Error;
-
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use sampan_engine::Kind;
@@ -81,7 +79,7 @@ impl From<ServiceError> for DockerError {
     fn from(error: ServiceError) -> Self {
         let status = status(error.kind());
         if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(error = chain(&error), "a request at the docker door failed");
+            tracing::error!(error = sampan_engine::sentence(&error), "a request at the docker door failed");
         }
         Self::new(status, sentence(&error))
     }
@@ -116,7 +114,7 @@ fn sentence(error: &ServiceError) -> String {
         ServiceError::Volume(VolumeError::InUse { name, containers }) => {
             format!("remove {name}: volume is in use - [{}]", containers.join(", "))
         }
-        other => chain(other),
+        other => sampan_engine::sentence(other),
     }
 }
 
@@ -140,7 +138,7 @@ fn of_container(error: &ContainerError) -> String {
             "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or \
              rename) that container to be able to reuse that name."
         ),
-        other => run_words(other.kind(), chain(other)),
+        other => run_words(other.kind(), sampan_engine::sentence(other)),
     }
 }
 
@@ -154,22 +152,6 @@ fn run_words(kind: Kind, sentence: String) -> String {
         _ => return sentence,
     };
     if words.iter().any(|word| sentence.contains(word)) { sentence } else { format!("{sentence}: {instead}") }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        // Transparent errors show their cause already.
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        next = cause.source();
-    }
-    line
 }
 
 impl IntoResponse for DockerError {

@@ -7,7 +7,6 @@
 mod foreign;
 mod isolation;
 mod life;
-mod measure;
 mod ports;
 mod reach;
 
