@@ -1,5 +1,7 @@
 //! Names of images as people type them.
 
+mod grammar;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -83,11 +85,7 @@ impl FromStr for ImageReference {
         if Digest::from_hex(text).is_some() {
             return Err(refuse("64 hexadecimal digits are an id and cannot be a name"));
         }
-        let reference = Reference::try_from(text).map_err(|error| refuse(&error.to_string()))?;
-        if reference.digest().is_some_and(|digest| digest.parse::<Digest>().is_err()) {
-            return Err(refuse("only sha256 digests in lower case are known"));
-        }
-        Ok(Self(reference))
+        grammar::read(text).map(Self).map_err(refuse)
     }
 }
 

@@ -54,6 +54,7 @@ struct Made {
     volumes: Vec<Volume>,
     folder: bool,
     layer: bool,
+    row: bool,
 }
 
 /// 64 random hexadecimal digits.
@@ -138,8 +139,6 @@ impl Shared {
             filter,
         };
         self.write_files(id, &spec, &sandbox, made)?;
-        made.layer = true;
-        self.spawner.create(id).await?;
         let container = Container {
             id: id.to_owned(),
             owner: owner.clone(),
@@ -151,7 +150,10 @@ impl Shared {
             state: State::Created,
             run: Run::default(),
         };
-        self.insert_row(&container, &placed.volumes).await?;
+        (made.layer, made.row) = (true, true);
+        let (layer, row) = tokio::join!(self.spawner.create(id), self.insert_row(&container, &placed.volumes));
+        layer?;
+        row?;
         if discards_ports(&container.config) {
             warnings.push("Published ports are discarded when using host network mode".to_owned());
         }
@@ -163,6 +165,11 @@ impl Shared {
 
     /// Takes back what was made, in reverse order.
     async fn unmake(&self, owner: &Owner, id: &str, made: Made) {
+        if made.row
+            && let Err(error) = store::containers::delete(&self.pool, id).await
+        {
+            tracing::warn!(container.id = id, %error, "the row of a container that was not made stays until the next start");
+        }
         if made.layer
             && let Err(error) = self.spawner.remove(id).await
             && error.kind() != crate::Kind::NotFound

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use sampan_runtime::rootfs::overlay::UPPER;
 use sampan_runtime::sandbox::RestartPolicy;
 
 use super::table::Slot;
@@ -63,6 +64,7 @@ impl Shared {
             self.note_lost(slot);
         }
         slots.iter().for_each(|slot| self.probe_from_now(slot));
+        self.remove_half_made(&slots).await;
         self.sweep().await;
         let restart = slots.iter().filter(|slot| by_policy(&slot.now(), lost.iter().any(|one| Arc::ptr_eq(one, slot))));
         self.start_by_policy(restart.cloned().collect());
@@ -86,6 +88,24 @@ impl Shared {
         slot.needs_release.store(true, Ordering::Release);
         if !by_policy(&container, true) {
             self.finish_later(slot.clone());
+        }
+    }
+
+    /// Row and writable layer are made side by side: one whose layer is not there was never answered for.
+    async fn remove_half_made(self: &Arc<Self>, slots: &[Arc<Slot>]) {
+        for slot in slots {
+            let container = slot.now();
+            let made = container.state != State::Created
+                || container.run.started_at_ns.is_some()
+                || self.container_folder(&container.id).join(UPPER).exists();
+            if made {
+                continue;
+            }
+            tracing::info!(container.id = container.id, "removing a container that was not made whole");
+            let _verb = slot.verb.lock().await;
+            if let Err(error) = self.remove_locked(slot, true).await {
+                tracing::warn!(container.id = container.id, %error, "it stays until the next start");
+            }
         }
     }
 

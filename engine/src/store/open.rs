@@ -52,6 +52,8 @@ pub async fn open(data_root: &Path) -> Result<SqlitePool, OpenError> {
         .pragma("cache_size", "-256");
     let pool = SqlitePoolOptions::new()
         .max_connections(4)
+        // A file does not hang up; asking first would be one more change of threads for each statement.
+        .test_before_acquire(false)
         .connect_with(options)
         .await
         .map_err(|source| OpenError::Open { path: path.clone(), source })?;
