@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sampan_runtime::sys::memory;
 use sampan_runtime::wire::spawner::Features;
 use sqlx::SqlitePool;
 use tokio::sync::mpsc;
@@ -39,6 +40,8 @@ pub struct Engine {
 
 /// Time between two rounds of [`give_memory_back`].
 const MEMORY_ROUND: Duration = Duration::from_secs(20);
+/// A server that computed less than this in a round is idle.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// What all nouns of one engine share.
 #[derive(Debug)]
@@ -191,9 +194,25 @@ async fn keep_listening(shared: Arc<Shared>) {
 async fn give_memory_back() {
     let mut rounds = tokio::time::interval(MEMORY_ROUND);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut worked = Duration::ZERO;
     loop {
         rounds.tick().await;
+        let now = cpu_time();
+        let idle = now.saturating_sub(worked) < IDLE;
+        worked = now;
+        let round = tokio::task::spawn_blocking(move || {
+            memory::trim();
+            if idle && let Err(error) = memory::unmap_idle_code() {
+                tracing::debug!(%error, "the program's pages stay mapped");
+            }
+        });
         // A round that was lost is made up for by the next.
-        let _ = tokio::task::spawn_blocking(sampan_runtime::sys::memory::trim).await;
+        let _ = round.await;
     }
+}
+
+/// What this process has computed since it began.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }

@@ -1,4 +1,7 @@
-//! Glibc's allocator: how many arenas it keeps, and giving back what is free. Source: mallopt(3), malloc_trim(3).
+//! What a process keeps resident: glibc's allocator and the pages of its own program. Source: mallopt(3),
+//! malloc_trim(3), madvise(2), proc_pid_maps(5).
+
+use std::io;
 
 /// Bytes from which a block has pages of its own, and of free memory at the heap's end that are given back. Left to
 /// itself glibc raises both to twice the largest block that was ever freed, as the 19 MiB of a password's hash.
@@ -18,8 +21,80 @@ pub fn trim() -> bool {
     unsafe { libc::malloc_trim(0) == 1 }
 }
 
+/// Unmaps the pages of the program's own code: the kernel maps sixteen around each that is touched, so that after a
+/// while nearly all of a large program counts as resident, and its pages are the last to be reclaimed. Those that are
+/// needed come back from the page cache by minor faults. Gives the bytes of address space looked at.
+///
+/// # Errors
+/// What /proc or the kernel refused.
+pub fn unmap_idle_code() -> io::Result<usize> {
+    let program = std::fs::read_link("/proc/self/exe")?;
+    let mut bytes = 0;
+    for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
+        let Some(range) = code_of(line, &program.to_string_lossy()) else { continue };
+        // SAFETY: a private mapping of a file, executable and not writable: none of its pages was ever changed, so that
+        // each is read again from the same file (madvise(2), MADV_DONTNEED). The range is the kernel's own.
+        if unsafe { libc::madvise(range.start as *mut libc::c_void, range.len(), libc::MADV_DONTNEED) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        bytes += range.len();
+    }
+    Ok(bytes)
+}
+
+/// The range of a line of /proc/PID/maps when it is code of that program.
+fn code_of(line: &str, program: &str) -> Option<std::ops::Range<usize>> {
+    let mut words = line.splitn(6, ' ');
+    let (range, mode) = (words.next()?, words.next()?);
+    if mode != "r-xp" || words.nth(3)?.trim_start() != program {
+        return None;
+    }
+    let (start, end) = range.split_once('-')?;
+    Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn code_is_unmapped_and_comes_back() {
+        let resident = || {
+            let text = std::fs::read_to_string("/proc/self/smaps").expect("smaps");
+            let program = std::fs::read_link("/proc/self/exe").expect("exe");
+            let mut own = false;
+            let mut kib = 0_u64;
+            for line in text.lines() {
+                if line.split(' ').next().is_some_and(|word| word.contains('-')) {
+                    own = super::code_of(line, &program.to_string_lossy()).is_some();
+                } else if let Some(rest) = line.strip_prefix("Rss:").filter(|_| own) {
+                    kib += rest.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+                }
+            }
+            kib
+        };
+        let before = resident();
+        let looked_at = super::unmap_idle_code().expect("madvise");
+        let after = resident();
+        assert!(looked_at > 100_000 && before > 0, "{looked_at} bytes, {before} KiB");
+        // The reading of smaps itself brings some back, and other tests of this process run on.
+        assert!(after < before, "{before} KiB before, {after} KiB after");
+    }
+
+    #[test]
+    fn only_unwritable_code_of_the_program_is_taken() {
+        let taken = |line| super::code_of(line, "/usr/bin/a b");
+        assert_eq!(taken("1000-3000 r-xp 00001000 fe:00 12      /usr/bin/a b"), Some(0x1000..0x3000));
+        for other in [
+            "1000-3000 r--p 00001000 fe:00 12      /usr/bin/a b",
+            "1000-3000 rwxp 00001000 fe:00 12      /usr/bin/a b",
+            "1000-3000 r-xp 00001000 fe:00 12      /usr/lib/libc.so.6",
+            "1000-3000 r-xp 00000000 00:00 0       [vdso]",
+            "1000-3000 r-xp 00000000 00:00 0",
+            "",
+        ] {
+            assert_eq!(taken(other), None, "{other}");
+        }
+    }
+
     fn resident_kib() -> u64 {
         let text = std::fs::read_to_string("/proc/self/status").expect("status");
         let line = text.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
