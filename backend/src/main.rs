@@ -66,11 +66,11 @@ fn down(config: &Config, purge: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Enters the instance's scope where systemd runs, then becomes keeper: `keep INSTANCE PROGRAM ARGUMENTS…`. Never comes
+/// Enters the instance's scope where systemd runs, then becomes guard, keeper's parent: `keep INSTANCE PROGRAM ARGUMENTS…`. Never comes
 /// back when it succeeds.
 fn keep(words: &[OsString]) -> anyhow::Result<()> {
     let [instance, program, arguments @ ..] = words else { anyhow::bail!("keep needs an instance and a program") };
     host::parent(&instance.to_string_lossy())?;
     rustix::process::setsid().context("begin a session")?;
-    Err(std::process::Command::new(program).args(arguments).exec()).context("become keeper")
+    Err(std::process::Command::new(program).args(arguments).exec()).context("become guard")
 }

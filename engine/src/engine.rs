@@ -1,19 +1,22 @@
 //! The engine: one handle for all nouns.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sampan_runtime::sys::memory;
 use sampan_runtime::wire::spawner::Features;
 use sqlx::SqlitePool;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::containers::{ContainerError, Containers, Cradles, Execs, Runs, Table, take_all, take_ends};
 use crate::events::Events;
 use crate::images::{Images, StorageBackend};
+use crate::kind::Kind;
 use crate::networks;
-use crate::processes::{Keeper, Monitors, Spawner};
+use crate::processes::{Keeper, Monitors, ProcessError, Spawner};
 use crate::stats::{History, Stats, chart_all};
 use crate::volumes::Volumes;
 
@@ -42,6 +45,11 @@ pub struct Engine {
 const MEMORY_ROUND: Duration = Duration::from_secs(20);
 /// A server that computed less than this in a round is idle.
 const IDLE: Duration = Duration::from_millis(100);
+/// How long killed processes may take to be reaped before keeper can end. An emulated machine is slow.
+const LAST_PROCESS_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a keeper may be away before it is given up. Guard starts another at once; an emulated machine is slow.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(15);
+const KEEPER_AGAIN: Duration = Duration::from_millis(20);
 
 /// What all nouns of one engine share.
 #[derive(Debug)]
@@ -59,6 +67,10 @@ pub(crate) struct Shared {
     pub(crate) net: networks::Client,
     pub(crate) history: History,
     pub(crate) cradles: Cradles,
+    /// What keeper keeps for the next server, put back into a keeper that follows one that was killed.
+    kept: Mutex<Vec<(String, OwnedFd)>>,
+    /// No keeper has come back.
+    orphaned: CancellationToken,
     features: Features,
 }
 
@@ -66,6 +78,34 @@ impl Shared {
     /// What kernel and host offer, as spawner found it.
     pub(crate) fn features(&self) -> &Features {
         &self.features
+    }
+
+    /// Keeper refuses as long as a watched process is not reaped, and the last may have been killed a moment ago.
+    async fn shut_keeper_down(&self) -> Result<(), ProcessError> {
+        let deadline = Instant::now() + LAST_PROCESS_PATIENCE;
+        loop {
+            match self.keeper.shut_down().await {
+                Err(error) if error.kind() == Kind::Conflict && Instant::now() < deadline => {
+                    tracing::debug!(%error, "keeper does not end yet");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Gives a keeper that follows a killed one what only we have.
+    async fn fill_keeper(&self) {
+        let kept: Vec<(String, OwnedFd)> = {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.iter().filter_map(|(name, kept)| Some((name.clone(), kept.try_clone().ok()?))).collect()
+        };
+        for (name, descriptor) in kept {
+            if let Err(error) = self.keeper.put(&name, descriptor).await {
+                tracing::warn!(name, %error, "keeper does not keep a socket for the next start of the server");
+            }
+        }
+        self.watch_execs_again().await;
     }
 }
 
@@ -93,6 +133,8 @@ impl Engine {
             execs: Execs::default(),
             history: History::default(),
             cradles: Cradles::new(settings.cradles),
+            kept: Mutex::default(),
+            orphaned: CancellationToken::new(),
             images,
             settings,
             pool,
@@ -132,8 +174,18 @@ impl Engine {
             return Ok(());
         }
         let purged = self.shared.net.purge().await;
-        self.shared.keeper.shut_down().await?;
+        self.shared.shut_keeper_down().await?;
         Ok(purged?)
+    }
+
+    /// Has keeper keep a descriptor for the next server, also over a death of keeper: it was put there before.
+    pub fn keep(&self, name: String, descriptor: OwnedFd) {
+        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner).push((name, descriptor));
+    }
+
+    /// Waits until keeper is gone for good: nothing can be started any more, and only another start of the server helps.
+    pub async fn orphaned(&self) {
+        self.shared.orphaned.cancelled().await;
     }
 
     /// Where it works.
@@ -174,17 +226,23 @@ impl Engine {
 
 /// Keeps the connection by which keeper tells of ended execs.
 async fn keep_listening(shared: Arc<Shared>) {
-    let mut pause = Duration::from_millis(10);
+    let mut since: Option<Instant> = None;
     loop {
         match shared.keeper.connect().await {
             Ok(_) => {
-                pause = Duration::from_millis(10);
+                if since.take().is_some() {
+                    tracing::warn!("keeper was killed, and another one follows");
+                    shared.fill_keeper().await;
+                }
                 shared.keeper.ended().await;
+                since = Some(Instant::now());
             }
             Err(error) => {
-                tracing::warn!(%error, "keeper does not listen: no process can be watched until the server is started again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(10));
+                if since.get_or_insert_with(Instant::now).elapsed() > KEEPER_PATIENCE {
+                    tracing::error!(%error, "keeper is gone and none follows");
+                    return shared.orphaned.cancel();
+                }
+                tokio::time::sleep(KEEPER_AGAIN).await;
             }
         }
     }

@@ -69,6 +69,47 @@ impl Server {
         i32::try_from(self.child.id()).expect("a pid")
     }
 
+    /// Pid of one of its helpers by its role: guard, keeper, spawner, net, monitor.
+    pub fn helper(&self, role: &str) -> Option<i32> {
+        let instance = std::fs::read_to_string(self.data_root().join("instance")).ok()?;
+        let is_it = |pid: &i32| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<&str> = line.split('\0').collect();
+            words.get(1) == Some(&role) && words.windows(2).any(|pair| pair == ["--instance", instance.trim()])
+        };
+        let entries = std::fs::read_dir("/proc").ok()?.flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(is_it)
+    }
+
+    /// Kills a helper and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill_helper(&self, role: &str) {
+        let pid = self.helper(role).unwrap_or_else(|| panic!("{role} does not run"));
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("kill");
+        let begun = Instant::now();
+        while self.helper(role) == Some(pid) {
+            assert!(begun.elapsed() < PATIENCE, "{role} is not gone");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until `sampan serve` has ended by itself; whether it says that all was well.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ended(&mut self) -> bool {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                return status.success();
+            }
+            assert!(begun.elapsed() < PATIENCE, "sampan serve does not end\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Sends a signal to `sampan serve` and waits for its end; what it started stays.
     ///
     /// # Panics

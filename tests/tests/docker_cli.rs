@@ -18,3 +18,5 @@ mod refusals;
 mod run;
 #[path = "docker/streams.rs"]
 mod streams;
+#[path = "docker/survive.rs"]
+mod survive;

@@ -27,11 +27,15 @@ kill_monitor() {
 }
 promise "kill -9 of a monitor: containers live and later output arrives" kill_monitor
 kill_keeper() {
-  kill -9 "$(pid_of keeper)"; sleep 1; is "$(docker inspect -f '{{.State.Running}}' ticker)" true
-  relaunch; within 10 docker run --rm busybox true
+  docker run -d --name soon --restart on-failure:1 busybox sh -c 'sleep 3; exit 7' >/dev/null
+  kill -9 "$(pid_of keeper)"; within 10 docker run --rm busybox true; no_gap
+  is "$(docker inspect -f '{{.State.Running}}' ticker)" true
+  exits 5 docker run --rm busybox sh -c 'exit 5'
+  within 20 sh -c "command docker -H unix://$sock inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}' soon | grep -q 'exited 7 1'"
+  docker rm soon; relaunch; within 10 docker run --rm busybox true
   within 10 sh -c "command docker -H unix://$sock logs --tail 1 ticker | grep -q tick"
 }
-promise "kill -9 of keeper: no container ends; the next serve brings a new one" kill_keeper
+promise "kill -9 of keeper: no container ends, another follows by itself, and starts, codes and policies hold" kill_keeper
 exit_code_survives() { within 30 sh -c "command docker -H unix://$sock inspect -f '{{.State.Status}} {{.State.ExitCode}}' later | grep -q 'exited 42'"; docker rm later; }
 promise "no exit code is lost over all that" exit_code_survives
 restart_policy() {

@@ -7,7 +7,7 @@ nothing_left() {
     done
   done
   kill "$(cat "$work/server.pid")"
-  within 20 sh -c "! pgrep -f 'keeper --data-roo[t] $data'"
+  within 20 sh -c "! pgrep -f '(keeper|guard) .*--data-roo[t] $data'"
   "$sampan" down --purge --data-root "$data" --state-root "$state"
   within 10 leak_free || leak_free
 }

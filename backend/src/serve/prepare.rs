@@ -33,13 +33,22 @@ pub fn prepare(config: Config) -> Result<Prepared, HostError> {
     let claimed = host::claim(&config.data_root, &config.state_root)?;
     let config = Config { data_root: claimed.data_root.clone(), state_root: claimed.state_root.clone(), ..config };
     let keeper = Keeper::find_or_start(&claimed, &helpers(&config)?)?;
-    let http = TcpListener::from(listener(&keeper, &format!("listener/http/{}", config.http), || bind_http(&config))?);
-    let name = format!("listener/docker{}", config.docker_sock.display());
-    let docker = UnixListener::from(listener(&keeper, &name, || bind_docker(&config.docker_sock))?);
+    let http = TcpListener::from(listener(&keeper, &http_name(&config), || bind_http(&config))?);
+    let docker = UnixListener::from(listener(&keeper, &docker_name(&config), || bind_docker(&config.docker_sock))?);
     drop(keeper);
     host::enter_private_view(claimed.uid, claimed.gid, &[&claimed.data_root, &claimed.state_root])?;
     host::drop_all(claimed.uid, claimed.gid)?;
     Ok(Prepared { config, claimed, http, docker })
+}
+
+/// Under which name keeper has the http listener.
+pub(super) fn http_name(config: &Config) -> String {
+    format!("listener/http/{}", config.http)
+}
+
+/// Under which name keeper has the docker socket.
+pub(super) fn docker_name(config: &Config) -> String {
+    format!("listener/docker{}", config.docker_sock.display())
 }
 
 fn listener(

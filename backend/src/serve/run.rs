@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Prepared;
+use super::prepare::{docker_name, http_name};
 use crate::accounts::{Accounts, IdRange};
 use crate::app::App;
 use crate::auth::setup;
@@ -51,6 +52,8 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     };
     let pool = sampan_engine::store::open(&config.data_root).await.context("open the engine's database")?;
     let engine = Engine::open(settings, pool).await.context("open the engine")?;
+    engine.keep(http_name(&config), http.try_clone().context("copy a socket")?.into());
+    engine.keep(docker_name(&config), docker.try_clone().context("copy a socket")?.into());
     let (app, audit) = App::open(config, engine.clone(), accounts).await.context("open the accounts")?;
     let app = Arc::new(app);
     greet(&app).await?;
@@ -67,20 +70,25 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     // To systemd, where the unit says Type=notify; nobody listens elsewhere.
     sd_notify::notify(&[NotifyState::Ready]).context("tell systemd that the server is ready")?;
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let orphaned = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = engine.orphaned() => true,
+    };
     tracing::info!("the server ends");
     stop.cancel();
     docker.await.context("end the docker door")?;
     tokio::task::spawn_blocking(move || pages.join())
         .await?
         .map_err(|_| anyhow::anyhow!("the http door panicked"))??;
-    engine.close().await.context("end the engine")?;
+    let closed = engine.close().await.context("end the engine");
     drop(app);
     audit.await.context("write the audit trail")?;
-    Ok(())
+    anyhow::ensure!(
+        !orphaned,
+        "keeper and guard, which hold the containers, were killed: containers go on, start the server again"
+    );
+    closed
 }
 
 /// The http door on a thread and runtime of its own: actix's services belong to one thread.

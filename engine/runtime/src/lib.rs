@@ -1,11 +1,12 @@
 //! Sampan's OCI runtime and its small privileged processes.
 //!
 //! Synchronous, no HTTP, no SQL, no users: it knows a bundle, a team's id range and a cgroup, not an image.
-//! The binary `sampan-runtime` has four faces over this library: `keeper`, `spawner`, `monitor` and `run`.
+//! The binary `sampan-runtime` has five faces over this library: `guard`, `keeper`, `spawner`, `monitor` and `run`.
 
 pub mod capabilities;
 pub mod cgroups;
 pub mod failure;
+pub mod guard;
 pub mod init;
 pub mod journal;
 pub mod keeper;

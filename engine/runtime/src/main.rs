@@ -1,10 +1,10 @@
-//! Picks the face: `keeper`, `spawner`, `monitor` or `run`.
+//! Picks the face: `guard`, `keeper`, `spawner`, `monitor` or `run`.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use sampan_runtime::{keeper, monitor, spawner};
+use sampan_runtime::{guard, keeper, monitor, spawner};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
@@ -12,10 +12,11 @@ fn main() -> ExitCode {
     let done = match face.to_str() {
         Some("run") => return ExitCode::from(sampan_runtime::run::run(words)),
         Some("init") => return sampan_runtime::init::reaper(words.map(|word| word.to_string_lossy().into_owned())),
+        Some("guard") => guard(words),
         Some("spawner") => spawner(words),
         Some("keeper") => keeper(words),
         Some("monitor") => monitor(words),
-        _ => Err(format!("no face named {face:?}; it has keeper, spawner, monitor and run").into()),
+        _ => Err(format!("no face named {face:?}; it has guard, keeper, spawner, monitor and run").into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
             ExitCode::from(125)
         }
     }
+}
+
+fn guard(words: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
+    Ok(guard::run(words)?)
 }
 
 fn keeper(words: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {

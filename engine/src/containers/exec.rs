@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sampan_runtime::wire::keeper::{Answer, STATUS_UNKNOWN, Watched};
 use tokio::sync::{mpsc, watch};
 
@@ -66,6 +67,8 @@ struct Slot {
     team_id: i64,
     made_at_ns: i64,
     state: watch::Sender<ExecState>,
+    /// Once it runs, to have it watched again when keeper was killed.
+    pidfd: Mutex<Option<OwnedFd>>,
     /// The terminal's master, while there is one.
     terminal: Mutex<Option<Arc<OwnedFd>>>,
 }
@@ -114,8 +117,30 @@ impl Execs {
             state.exit_code = Some(exit_code(status));
         });
         *slot.terminal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *slot.pidfd.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let state = slot.state.borrow().clone();
         Some(state)
+    }
+}
+
+impl Shared {
+    /// A new keeper knows nothing of the execs of the one before.
+    pub(crate) async fn watch_execs_again(&self) {
+        let all: Vec<Arc<Slot>> = self.execs.lock().values().cloned().collect();
+        for slot in all {
+            let state = slot.state.borrow().clone();
+            let Some(pid) = state.pid.filter(|_| state.running) else { continue };
+            let Some(container) = self.table.by_id(&state.container_id) else { continue };
+            let pidfd = slot.pidfd.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(OwnedFd::try_clone);
+            let what = Watched::Exec { id: state.container_id.clone(), exec: state.id.clone() };
+            let watched = match pidfd {
+                Some(Ok(pidfd)) => self.keeper.watch(pid, &container.now().owner.key, what, pidfd).await.is_ok(),
+                _ => false,
+            };
+            if !watched {
+                self.execs.note_end(&state.id, STATUS_UNKNOWN);
+            }
+        }
     }
 }
 
@@ -167,6 +192,7 @@ impl Containers {
             team_id: owner.team_id,
             made_at_ns: now_ns(),
             state: watch::Sender::new(state),
+            pidfd: Mutex::default(),
             terminal: Mutex::default(),
         };
         self.shared.execs.tidy(&container.id);
@@ -202,6 +228,9 @@ impl Containers {
         let ends = Shared::whole(async move {
             match shared.spawner.exec(&ids.0, &ids.1, process, wants_stdin).await {
                 Ok((pid, descriptors)) => {
+                    // None when it is over already; then its end is on its way.
+                    let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+                    *born.pidfd.lock().unwrap_or_else(PoisonError::into_inner) = pidfd;
                     born.state.send_modify(|state| state.pid = Some(pid));
                     Ok(descriptors)
                 }

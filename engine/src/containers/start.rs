@@ -54,6 +54,8 @@ impl Shared {
             State::Created | State::Exited => {}
         }
         let _teardown = slot.teardown.lock().await;
+        // As the last run left it: a start that fails is no run. Docker: "created" as long as none was.
+        let before = slot.now().run.clone();
         self.release(slot).await?;
         match self.bring_up(slot, &container).await {
             Ok(()) => Ok(()),
@@ -63,10 +65,19 @@ impl Shared {
                     Kind::CommandNotRunnable => 126,
                     _ => NOT_STARTED,
                 };
+                // When the host was slow its journal says that it began and ended: taken in now, not behind our back.
+                self.replay(slot);
                 // Counted as an end: who attached or waits before the start must not wait for ever.
                 let failed = slot.change_seen(|seen, container| {
                     seen.exits += 1;
                     seen.code = Some(code);
+                    container.state = match before.started_at_ns {
+                        Some(_) => State::Exited,
+                        None => State::Created,
+                    };
+                    (container.run.started_at_ns, container.run.finished_at_ns) =
+                        (before.started_at_ns, before.finished_at_ns);
+                    container.run.pid = None;
                     container.run.error = error.to_string();
                     container.run.exit_code = Some(code);
                     container.run.ports.clear();

@@ -180,14 +180,14 @@ impl Keeper {
     }
 }
 
-/// Starts keeper in a session of its own, through the role of `sampan` that enters a scope first.
+/// Starts guard, and by it keeper, in a session of its own, through the role of `sampan` that enters a scope first.
 fn start(claimed: &Claimed, helpers: &Helpers) -> Result<(), HostError> {
     let log = claimed.state_root.join("keeper.log");
     let said =
         OpenOptions::new().create(true).append(true).mode(0o600).open(&log).map_err(HostError::io("write", &log))?;
     let also = said.try_clone().map_err(HostError::io("write", &log))?;
     let mut command = Command::new(&helpers.sampan);
-    command.args(["keep", &claimed.instance]).arg(&helpers.runtime).arg("keeper");
+    command.args(["keep", &claimed.instance]).arg(&helpers.runtime).arg("guard");
     command.arg("--data-root").arg(&claimed.data_root).arg("--state-root").arg(&claimed.state_root);
     command.args(["--instance", &claimed.instance, "--cgroup-parent", &format!("sampan-{}", claimed.instance)]);
     command.args(["--uid", &claimed.uid.to_string(), "--gid", &claimed.gid.to_string()]);

@@ -1,10 +1,11 @@
 //! Words with keeper.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use sampan_runtime::wire::VERSION;
-use sampan_runtime::wire::keeper::{Answer, Request, Role};
+use sampan_runtime::wire::keeper::{Answer, Request, Role, Watched};
 use tokio::sync::mpsc;
 
 use super::client::{Client, ProcessError, Sorted, Words};
@@ -44,8 +45,22 @@ impl Keeper {
 
     /// Starts the team's monitor if it does not run.
     pub(crate) async fn ensure_monitor(&self, owner: &Owner) -> Result<(), ProcessError> {
-        match self.client.ask(&Request::EnsureMonitor { team: owner.team() }).await? {
-            Answer::Done => Ok(()),
+        self.done(Request::EnsureMonitor { team: owner.team() }, &[]).await
+    }
+
+    /// Keeps a descriptor under `name` for whoever comes after us.
+    pub(crate) async fn put(&self, name: &str, descriptor: OwnedFd) -> Result<(), ProcessError> {
+        self.done(Request::Put { name: name.into() }, &[descriptor]).await
+    }
+
+    /// Has an exec watched by a keeper that follows the one under which it was born.
+    pub(crate) async fn watch(&self, pid: i32, team: &str, what: Watched, pidfd: OwnedFd) -> Result<(), ProcessError> {
+        self.done(Request::Watch { pid, team: team.into(), what }, &[pidfd]).await
+    }
+
+    async fn done(&self, request: Request, descriptors: &[OwnedFd]) -> Result<(), ProcessError> {
+        match self.client.call(&request, descriptors).await? {
+            (Answer::Done, _) => Ok(()),
             _ => Err(ProcessError::OutOfTurn { process: KeeperWords::PROCESS }),
         }
     }

@@ -146,3 +146,37 @@ fn what_does_not_run_is_pruned() {
     assert!(docker.ok(&["container", "prune", "-f"]).contains(&dead));
     assert_eq!(docker.ok(&["ps", "-a", "--format", "{{.Names}}"]), "web");
 }
+
+#[test]
+fn a_container_whose_start_failed_is_as_before_with_code_and_error() {
+    let docker = Docker::start();
+    let seen = |name: &str| {
+        let format = "{{.State.Status}} {{.State.ExitCode}} {{.State.Running}} {{.State.StartedAt}}";
+        docker.ok(&["inspect", "--format", format, name])
+    };
+    let never = "false 0001-01-01T00:00:00Z";
+    docker.ok(&["create", "--name", "absent", "busybox", "no-such-program"]);
+    docker.ok(&["create", "--name", "folder", "busybox", "/etc"]);
+    // Often: how far the helpers are when it fails is different each time.
+    for _ in 0..10 {
+        docker.fails(&["start", "absent"], 1);
+        assert_eq!(seen("absent"), format!("created 127 {never}"));
+    }
+    docker.fails(&["start", "folder"], 1);
+    assert_eq!(seen("folder"), format!("created 126 {never}"));
+    let error = docker.inspect("absent", ".State.Error");
+    assert!(error.as_str().is_some_and(|error| error.contains("no-such-program")), "{error}");
+    assert!(docker.ok(&["ps", "-a", "--filter", "name=absent", "--format", "{{.Status}}"]).starts_with("Created"));
+    // One that ran before has ended, with the time of that run and the code of the failure.
+    let source = tempfile::tempdir().expect("a folder");
+    let folder = source.path().join("source");
+    std::fs::create_dir(&folder).expect("made");
+    let bind = format!("{}:/there", folder.display());
+    docker.fails(&["run", "--name", "ran", "-v", &bind, "busybox", "sh", "-c", "exit 3"], 3);
+    let finished = docker.inspect("ran", ".State.FinishedAt");
+    std::fs::remove_dir(&folder).expect("removed");
+    std::fs::write(&folder, "a file where a folder was").expect("written");
+    docker.fails(&["start", "ran"], 1);
+    assert!(seen("ran").starts_with("exited 12"), "{}", seen("ran"));
+    assert_eq!(docker.inspect("ran", ".State.FinishedAt"), finished);
+}

@@ -52,6 +52,11 @@ impl Docker {
         &mut self.server
     }
 
+    /// The same, to look at.
+    pub fn server_ref(&self) -> &Server {
+        &self.server
+    }
+
     /// Its socket.
     pub fn socket(&self) -> String {
         self.server.docker_socket().to_str().expect("path").to_owned()

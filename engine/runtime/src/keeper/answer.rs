@@ -156,8 +156,10 @@ impl Keeper {
         let Some(pidfd) = descriptors.into_iter().next() else {
             return refusal(RefusalKind::Invalid, "watch needs the process's pidfd beside it");
         };
+        // Before the reaping: guard tells of an end before it lets its child go.
+        let of_guard = self.guard.as_ref().is_some_and(|guard| guard.is_parent_of(pid));
         self.reap();
-        if let Some(ended) = self.children.watch(what, pid, team, pidfd) {
+        if let Some(ended) = self.children.watch(what, pid, team, pidfd, of_guard) {
             self.to_tell.push(ended);
         }
         Answer::Done

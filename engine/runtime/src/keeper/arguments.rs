@@ -1,6 +1,7 @@
 //! The command line of `sampan-runtime keeper`.
 
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 /// What a keeper is told once, at its start.
@@ -23,6 +24,8 @@ pub struct Arguments {
     pub sampan: Option<PathBuf>,
     /// `--spawner`: the program whose `spawner` face is started; default our own.
     pub spawner: Option<PathBuf>,
+    /// `--guard-fd`: the connection to guard, our parent; without it nobody follows us when we are killed.
+    pub guard: Option<RawFd>,
     /// All that follows `--`: passed on to `sampan net` as it is.
     pub net: Vec<OsString>,
 }
@@ -58,8 +61,17 @@ impl Arguments {
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, ArgumentError> {
         let (options, rest) = options(words)?;
         let take = |name| options.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let known =
-            ["--data-root", "--state-root", "--instance", "--cgroup-parent", "--uid", "--gid", "--sampan", "--spawner"];
+        let known = [
+            "--data-root",
+            "--state-root",
+            "--instance",
+            "--cgroup-parent",
+            "--uid",
+            "--gid",
+            "--sampan",
+            "--spawner",
+            "--guard-fd",
+        ];
         if let Some((name, _)) = options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             return Err(ArgumentError::Unknown { name: name.clone() });
         }
@@ -72,6 +84,7 @@ impl Arguments {
             gid: number("--gid", take("--gid"))?,
             sampan: take("--sampan").map(PathBuf::from),
             spawner: take("--spawner").map(PathBuf::from),
+            guard: take("--guard-fd").map(|value| number("--guard-fd", Some(value))).transpose()?,
             net: rest,
         })
     }

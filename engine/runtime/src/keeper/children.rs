@@ -55,10 +55,18 @@ pub(super) struct Children {
 
 impl Children {
     /// Watches `pid`; when it is over already, says so at once. All ended children must have been reaped just before.
-    pub(super) fn watch(&mut self, what: Watched, pid: i32, team: String, pidfd: OwnedFd) -> Option<Ended> {
+    /// `of_guard`: guard is its parent now and tells of its end.
+    pub(super) fn watch(
+        &mut self,
+        what: Watched,
+        pid: i32,
+        team: String,
+        pidfd: OwnedFd,
+        of_guard: bool,
+    ) -> Option<Ended> {
         let over = is_over(pidfd.as_fd());
         let earlier = self.unclaimed.remove(&pid);
-        let ours = over && earlier.is_some() || is_our_child(pid);
+        let ours = over && earlier.is_some() || of_guard || is_our_child(pid);
         let end = match (over, earlier) {
             // An older process had the same number, or it still runs.
             (false, _) => None,
@@ -75,7 +83,7 @@ impl Children {
         end.and_then(|end| self.end(&what, end))
     }
 
-    /// A child was reaped.
+    /// A child was reaped, by us or by guard.
     pub(super) fn reaped(&mut self, pid: i32, end: End) -> Option<Ended> {
         if let Some(what) = self.by_pid.get(&pid).cloned()
             && self.watched.get(&what).is_some_and(|record| record.end.is_none() && record.foreign.is_none())
@@ -108,6 +116,14 @@ impl Children {
     /// Whether a process is watched and not over.
     pub(super) fn is_running(&self, team: Option<&str>) -> bool {
         self.watched.values().any(|record| record.end.is_none() && team.is_none_or(|team| record.team == team))
+    }
+
+    /// Ids of containers that are not over.
+    pub(super) fn running_containers(&self) -> impl Iterator<Item = &str> {
+        self.watched.iter().filter(|(_, record)| record.end.is_none()).filter_map(|(what, _)| match what {
+            Watched::Container { id } => Some(id.as_str()),
+            Watched::Exec { .. } => None,
+        })
     }
 
     /// Whether the team has a container that runs, or whose end its monitor has not dealt with.
@@ -242,7 +258,7 @@ mod tests {
         let mut children = Children::default();
         let end = End { status: 0x300, at_ns: 5 };
         assert_eq!(children.reaped(pid, end), None);
-        let told = children.watch(container("a"), pid, "t".to_owned(), pidfd).expect("told at once");
+        let told = children.watch(container("a"), pid, "t".to_owned(), pidfd, false).expect("told at once");
         assert_eq!(told.end, end);
         assert_eq!(children.unconfirmed("t").len(), 1);
         assert!(!children.confirm("a", pid + 1));
@@ -255,12 +271,23 @@ mod tests {
         let (mut child, pidfd, pid) = child();
         let mut children = Children::default();
         children.reaped(pid, End { status: 9, at_ns: 1 });
-        assert_eq!(children.watch(container("a"), pid, "t".to_owned(), pidfd), None);
+        assert_eq!(children.watch(container("a"), pid, "t".to_owned(), pidfd, false), None);
         assert!(children.is_running(Some("t")));
         let told = children.reaped(pid, End { status: 0, at_ns: 2 }).expect("its own end");
         assert_eq!(told.end.status, 0);
         drop(child.stdin.take());
         child.wait().expect("it ends");
+    }
+
+    #[test]
+    fn an_orphan_of_guard_is_not_polled_and_has_the_status_that_guard_tells() {
+        let mut children = Children::default();
+        // Nobody's child that lives on: process 1.
+        let init = pidfd_open(Pid::INIT, PidfdFlags::empty()).expect("a pidfd");
+        assert_eq!(children.watch(container("a"), 1, "t".to_owned(), init, true), None);
+        assert_eq!(children.foreign().count(), 0);
+        let told = children.reaped(1, End { status: 0x700, at_ns: 3 }).expect("told");
+        assert_eq!(told.end.status, 0x700);
     }
 
     #[test]

@@ -132,6 +132,12 @@ impl Helpers {
         }
     }
 
+    /// Ends spawner, and from now on starts no helper again.
+    pub(super) fn start_nothing(&mut self) {
+        self.ending = true;
+        self.end(&Helper::Spawner);
+    }
+
     /// Ends all: nothing new can start first, then nothing is written, then nothing is reachable.
     pub(super) fn end_all(&mut self) {
         self.ending = true;

@@ -17,6 +17,7 @@ use super::Arguments;
 use super::answer::refusal;
 use super::children::{Children, End, Ended};
 use super::clients::Client;
+use super::guard::Guard;
 use super::helpers::{Helper, Helpers, end_listener};
 use super::store::Store;
 use crate::cgroups::{Cgroup, Layout};
@@ -30,6 +31,12 @@ const MONITOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a new keeper waits for one that is ending.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long containers may take to end when the host goes down. Whoever stops a host has sent SIGTERM to every process
+/// by then, and kills what is left some seconds later than this (systemd: `TimeoutStopSec=` of our scope).
+const GRACE: Duration = Duration::from_secs(10);
+/// How long the ends of killed containers may take to be heard of.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why keeper could not start.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +82,9 @@ pub(super) struct Keeper {
     pub(super) to_tell: Vec<Ended>,
     /// No more rounds.
     pub(super) ending: bool,
+    /// Our parent, as long as it lives.
+    pub(super) guard: Option<Guard>,
+    leaving: Option<Leaving>,
     uid: u32,
     next_client: u64,
     /// Given up for a moment to refuse a connection when descriptors are used up.
@@ -101,6 +111,8 @@ pub fn run(mut arguments: Arguments) -> Result<(), KeeperError> {
     make_monitor_folder(&arguments)?;
     let program = std::env::current_exe().map_err(|source| KeeperError::Process { what: "own executable", source })?;
     let has_net = arguments.sampan.is_some();
+    let guard = arguments.guard.map(Guard::join).transpose();
+    let guard = guard.map_err(|source| KeeperError::Process { what: "connection to guard", source })?;
     let uid = arguments.uid;
     let cgroup_parent = arguments.cgroup_parent.clone();
     let socket = state.join("keeper.sock");
@@ -114,6 +126,8 @@ pub fn run(mut arguments: Arguments) -> Result<(), KeeperError> {
         ready: Vec::new(),
         to_tell: Vec::new(),
         ending: false,
+        guard,
+        leaving: None,
         uid,
         next_client: 0,
         reserve: File::open("/dev/null").ok(),
@@ -161,6 +175,7 @@ impl Keeper {
             self.accept(listener);
         }
         self.answer_waiting();
+        self.look_after_leaving();
         self.clients.retain(|client| !client.outbox.is_broken());
     }
 
@@ -212,13 +227,47 @@ impl Keeper {
     fn take_signals(&mut self, signals: &SignalFd) {
         while let Ok(Some(signal)) = signals.read_signal() {
             if signal.ssi_signo == Signal::SIGTERM as u32 {
-                self.ending = true;
+                self.leave();
             }
         }
         self.reap();
     }
 
-    /// Reaps all ended children.
+    /// The host goes down, or a person wants us gone: nothing new starts, and what ends now is still read, written down
+    /// and told. Containers are not told to end by us: who told us, told them.
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            self.leaving = Some(Leaving { deadline: Instant::now() + GRACE, killed: false });
+            self.helpers.start_nothing();
+        }
+    }
+
+    fn look_after_leaving(&mut self) {
+        let Some(leaving) = self.leaving else { return };
+        if !self.children.is_running(None) {
+            self.ending = true;
+        } else if leaving.deadline <= Instant::now() {
+            if leaving.killed {
+                self.ending = true;
+                return;
+            }
+            self.kill_containers();
+            self.leaving = Some(Leaving { deadline: Instant::now() + KILL_PATIENCE, killed: true });
+        }
+    }
+
+    fn kill_containers(&self) {
+        for id in self.children.running_containers() {
+            let Some([pidfd, ..]) = self.store.get(&format!("container/{id}/pidfd")) else { continue };
+            eprintln!("keeper: container {id} did not end and is killed");
+            match rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => eprintln!("keeper: container {id} cannot be killed: {error}"),
+            }
+        }
+    }
+
+    /// Reaps all ended children, and hears of those that guard reaps.
     pub(super) fn reap(&mut self) {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             let pid = pid.as_raw_nonzero().get();
@@ -228,6 +277,16 @@ impl Keeper {
             }
             let ended = self.children.reaped(pid, End { status: status.as_raw(), at_ns: now_ns() });
             self.to_tell.extend(ended);
+        }
+        while let Some(guard) = &self.guard {
+            match guard.receive() {
+                Ok(Some((pid, end))) => self.to_tell.extend(self.children.reaped(pid, end)),
+                Ok(None) => break,
+                Err(error) => {
+                    eprintln!("keeper: guard is gone, nobody follows when this keeper is killed: {error}");
+                    self.guard = None;
+                }
+            }
         }
     }
 
@@ -264,6 +323,7 @@ impl Keeper {
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
         ];
+        polled.extend(self.guard.iter().map(|guard| PollFd::from_borrowed_fd(guard.as_fd(), PollFlags::IN)));
         polled.extend(foreign.iter().map(|(_, pidfd)| PollFd::from_borrowed_fd(*pidfd, PollFlags::IN)));
         polled.extend(adopted.iter().map(|(_, pidfd)| PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)));
         polled.extend(clients.iter().map(|client| {
@@ -279,12 +339,13 @@ impl Keeper {
             return Ready::default();
         }
         let is_ready = |place: usize| !polled[place].revents().is_empty();
-        let first_adopted = 2 + foreign.len();
+        let first_foreign = 2 + usize::from(self.guard.is_some());
+        let first_adopted = first_foreign + foreign.len();
         let first_client = first_adopted + adopted.len();
         Ready {
-            signal: is_ready(0),
+            signal: is_ready(0) || (2..first_foreign).any(is_ready),
             listener: is_ready(1),
-            foreign: pick(&foreign, |place| is_ready(2 + place), |(what, _)| (*what).clone()),
+            foreign: pick(&foreign, |place| is_ready(first_foreign + place), |(what, _)| (*what).clone()),
             adopted: pick(&adopted, |place| is_ready(first_adopted + place), |(helper, _)| (*helper).clone()),
             clients: pick(&clients, |place| is_ready(first_client + place), |client| client.id),
         }
@@ -292,10 +353,19 @@ impl Keeper {
 
     fn timeout(&self) -> Option<Timespec> {
         let late = self.asked_since.map(|since| since + MONITOR_PATIENCE);
-        let next = self.helpers.next_start().into_iter().chain(late).min()?;
+        let leaving = self.leaving.map(|leaving| leaving.deadline);
+        let next = self.helpers.next_start().into_iter().chain(late).chain(leaving).min()?;
         let wait = next.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         Timespec::try_from(wait).ok()
     }
+}
+
+/// Since we were told to end.
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    deadline: Instant,
+    /// What did not end by then was killed.
+    killed: bool,
 }
 
 /// What one wait found.
@@ -324,7 +394,8 @@ fn remove_cgroups(parent: &str) {
     }
 }
 
-fn prepare_process() -> Result<SignalFd, KeeperError> {
+/// A subreaper with enough descriptors, whose signals come as readings.
+pub(crate) fn prepare_process() -> Result<SignalFd, KeeperError> {
     let failed = |what| move |source| KeeperError::Process { what, source };
     let own = rustix::process::getpid();
     rustix::process::set_child_subreaper(Some(own)).map_err(|e| failed("subreaper")(e.into()))?;

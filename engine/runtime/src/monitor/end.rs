@@ -13,9 +13,8 @@ use crate::wire::{Refusal, RefusalKind};
 
 /// How long the end of a container that nobody adopted is remembered.
 pub(super) const EARLY_END_KEPT: Duration = Duration::from_secs(5);
-/// How long a status is waited for after a process was seen ended: from keeper, and without one.
+/// How long a status is waited for after a process was seen ended: keeper has it, or the one that guard starts.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
-const STATUS_PATIENCE_ALONE: Duration = Duration::from_millis(200);
 const STATUS_AGAIN: Duration = Duration::from_millis(5);
 /// How often a start is tried again while spawner is away.
 const SPAWNER_AGAIN: Duration = Duration::from_millis(200);
@@ -77,7 +76,8 @@ impl Monitor {
         match container.phase {
             Phase::Running { over_since: Some(since), .. } => self.look_for_status(number, now - since),
             Phase::Running { .. } => self.settle_start(number),
-            Phase::Waiting { until } if until <= now => self.start_again(number),
+            // Not when the host goes down: the next `serve` starts by policy.
+            Phase::Waiting { until } if until <= now && !self.told_to_end => self.start_again(number),
             Phase::Waiting { .. } | Phase::Starting => {}
         }
     }
@@ -86,8 +86,7 @@ impl Monitor {
     fn look_for_status(&mut self, number: u64, waited: Duration) {
         let Some(container) = self.containers.get(&number) else { return };
         let known = crate::sys::pidfd::exit_status(&container.pidfd).ok().flatten();
-        let patience = if self.keeper.is_up() { STATUS_PATIENCE } else { STATUS_PATIENCE_ALONE };
-        if known.is_some() || waited > patience {
+        if known.is_some() || waited > STATUS_PATIENCE {
             self.finish(number, known.unwrap_or(STATUS_UNKNOWN), now_ns());
         } else {
             self.set_timer(number, STATUS_AGAIN);

@@ -41,7 +41,8 @@ pub(super) struct Monitor {
     /// Runs that were abandoned, whose ends are of no interest.
     pub(super) abandoned: HashSet<(String, i32)>,
     next_number: u64,
-    ending: bool,
+    /// Told to end: as soon as no container runs, so that all output is read and every end is written down.
+    pub(super) told_to_end: bool,
 }
 
 /// An end that came before its beginning.
@@ -91,13 +92,13 @@ pub fn run(arguments: Arguments) -> Result<(), MonitorError> {
         early_ends: HashMap::new(),
         abandoned: HashSet::new(),
         next_number: 0,
-        ending: false,
+        told_to_end: false,
     };
     monitor.restore(found);
     for news in missed {
         monitor.on_keeper(news);
     }
-    while !monitor.ending {
+    while !monitor.is_done() {
         monitor.round(&signals, &listener);
     }
     Ok(())
@@ -122,7 +123,7 @@ impl Monitor {
                 Token::Listener => self.accept(listener),
                 Token::Signals => {
                     while let Ok(Some(_)) = signals.read_signal() {
-                        self.ending = true;
+                        self.told_to_end = true;
                     }
                 }
                 Token::Keeper => {
@@ -144,6 +145,10 @@ impl Monitor {
         self.fire_timers();
         self.look_after_keeper();
         self.drop_broken_clients();
+    }
+
+    fn is_done(&self) -> bool {
+        self.told_to_end && !self.containers.values().any(|container| matches!(container.phase, Phase::Running { .. }))
     }
 
     fn timeout(&self) -> Option<Duration> {

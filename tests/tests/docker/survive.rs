@@ -1,0 +1,126 @@
+//! What holds when keeper, the parent of all, is killed or told to end.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::docker::{Docker, end};
+
+fn state(docker: &Docker, name: &str) -> String {
+    docker.ok(&["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", name])
+}
+
+/// `start`, but again while the helpers are being started: a request that was under way when one died is not repeated.
+fn run(docker: &Docker, arguments: &[&str]) -> String {
+    let mut said = String::new();
+    docker.until("a container starts", |docker| {
+        let ended = docker.run(arguments);
+        said = ended.stdout.trim().to_owned();
+        ended.code == 0
+    });
+    said
+}
+
+#[test]
+fn a_killed_keeper_is_followed_by_another_and_all_goes_on() {
+    let mut docker = Docker::start();
+    let ticks = "i=0; while :; do i=$((i + 1)); echo tick $i; sleep 0.05; done";
+    docker.ok(&["run", "-d", "--name", "ticker", "--restart", "unless-stopped", "busybox", "sh", "-c", ticks]);
+    docker.ok(&["run", "-d", "--name", "later", "busybox", "sh", "-c", "sleep 4; exit 42"]);
+    docker.ok(&["run", "-d", "--name", "between", "busybox", "sh", "-c", "sleep 1; exit 41"]);
+    docker.ok(&["run", "-d", "--name", "again", "--restart", "on-failure:2", "busybox", "sh", "-c", "sleep 3; exit 3"]);
+    let exec = ["exec", "ticker", "sh", "-c", "touch /begun; sleep 4; echo whole; exit 9"];
+    let pipes = || std::process::Stdio::piped();
+    let running = docker.command(&exec).stdout(pipes()).stderr(pipes()).spawn().expect("docker");
+    docker.until("the exec runs", |docker| docker.run(&["exec", "ticker", "test", "-e", "/begun"]).code == 0);
+
+    let guard = docker.server().helper("guard").expect("guard");
+    // More than once, and one ends while there is no keeper.
+    docker.server().kill_helper("keeper");
+    docker.until("there is another keeper", |docker| docker.server_ref().helper("keeper").is_some());
+    docker.server().kill_helper("keeper");
+    assert_eq!(docker.server().helper("guard"), Some(guard));
+
+    assert_eq!(run(&docker, &["run", "--rm", "busybox", "echo", "new"]), "new");
+    assert_eq!(docker.run(&["run", "--rm", "busybox", "sh", "-c", "exit 5"]).code, 5);
+    docker.until("the end between is known", |docker| state(docker, "between") == "exited 41");
+    let ended = end(running, &exec);
+    assert_eq!((ended.code, ended.stdout.as_str()), (9, "whole\n"), "{}", ended.stderr);
+    docker.until("the later end is known", |docker| state(docker, "later") == "exited 42");
+    docker.until("it was tried again twice", |docker| {
+        let format = "{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}";
+        docker.ok(&["inspect", "--format", format, "again"]) == "exited 3 2"
+    });
+    // No line of the one that ran all the time is missing, and it can be stopped and started.
+    let log = docker.ok(&["logs", "ticker"]);
+    let lines = log.lines().collect::<Vec<_>>();
+    assert!(lines.len() > 20, "{} lines", lines.len());
+    for (number, line) in lines.iter().enumerate() {
+        assert_eq!(*line, format!("tick {}", number + 1));
+    }
+    docker.ok(&["stop", "-t", "0", "ticker"]);
+    assert_eq!(state(&docker, "ticker"), "exited 137");
+    docker.ok(&["start", "ticker"]);
+
+    // The server's end leaves what runs; its sockets are kept by the new keeper too.
+    docker.server().signal(Signal::SIGTERM);
+    assert!(docker.server().helper("keeper").is_some());
+    docker.server().again();
+    assert_eq!(state(&docker, "ticker"), "running 0");
+    docker.ok(&["rm", "-f", "ticker"]);
+    docker.server().signal(Signal::SIGTERM);
+    docker.until("no helper is left", |docker| {
+        ["guard", "keeper", "spawner", "net", "monitor"].iter().all(|role| docker.server_ref().helper(role).is_none())
+    });
+}
+
+#[test]
+fn without_guard_and_keeper_the_server_says_so_and_its_next_start_heals() {
+    let mut docker = Docker::start();
+    docker.ok(&["run", "-d", "--name", "web", "busybox", "sleep", "1000"]);
+    docker.server().kill_helper("guard");
+    docker.server().kill_helper("keeper");
+    assert!(!docker.server().ended(), "it must not end as if all were well");
+    assert!(docker.server().said().contains("start the server again"), "{}", docker.server().said());
+    docker.server().again();
+    assert_eq!(state(&docker, "web"), "running 0");
+    docker.ok(&["run", "--rm", "busybox", "true"]);
+    assert!(docker.server().helper("guard").is_some());
+    docker.ok(&["rm", "-f", "web"]);
+}
+
+/// As an init does when the host goes down: SIGTERM to every process, SIGKILL some seconds later.
+#[test]
+fn at_the_hosts_shutdown_the_last_output_is_kept_and_policies_hold_afterwards() {
+    let mut docker = Docker::start();
+    let last = "trap 'sleep 1; seq 2000; echo last words; exit 6' TERM; echo ready; while :; do sleep 0.05; done";
+    for (name, policy) in [("plain", "no"), ("kept", "unless-stopped")] {
+        docker.ok(&["run", "-d", "--name", name, "--restart", policy, "busybox", "sh", "-c", last]);
+        docker.until("it is ready", |docker| docker.ok(&["logs", name]).contains("ready"));
+    }
+    docker.ok(&["run", "-d", "--name", "done", "--restart", "unless-stopped", "busybox", "sleep", "1000"]);
+    docker.ok(&["stop", "-t", "0", "done"]);
+    let inits: Vec<i32> = ["plain", "kept"]
+        .iter()
+        .map(|name| i32::try_from(docker.inspect(name, ".State.Pid").as_i64().expect("a pid")).expect("a pid"))
+        .collect();
+    let helpers: Vec<i32> = ["monitor", "spawner", "net", "keeper", "guard"]
+        .iter()
+        .map(|role| docker.server().helper(role).expect("a helper"))
+        .collect();
+    docker.server().signal(Signal::SIGTERM);
+    for pid in helpers.into_iter().chain(inits) {
+        kill(Pid::from_raw(pid), Signal::SIGTERM).expect("signal");
+    }
+    docker.until("all have ended", |docker| {
+        ["guard", "keeper", "spawner", "net", "monitor"].iter().all(|role| docker.server_ref().helper(role).is_none())
+    });
+
+    docker.server().again();
+    assert_eq!(state(&docker, "plain"), "exited 6");
+    let log = docker.ok(&["logs", "plain"]);
+    assert!(log.ends_with("\n2000\nlast words"), "{}", &log[log.len().saturating_sub(200)..]);
+    docker.until("the kept one runs again", |docker| state(docker, "kept") == "running 0");
+    assert!(docker.ok(&["logs", "kept"]).contains("last words\nready"));
+    assert_eq!(state(&docker, "done"), "exited 137");
+    docker.ok(&["rm", "-f", "plain", "kept", "done"]);
+}
