@@ -1,5 +1,6 @@
 //! `sampan down`: ends what a server that is gone has left running, and gives back what the instance took of its host.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -39,8 +40,13 @@ pub fn down(data_root: &Path, state_root: &Path, helpers: &Helpers, purge: bool)
     if keeper.is_none() && state_root.join("keeper.sock").exists() && instance::existing(data_root).is_some() {
         keeper = Some(Keeper::find_or_start(&claim(data_root, state_root)?, helpers)?);
     }
+    done.helpers = keeper.is_some();
+    // When all processes were killed and the state root is gone, bridges, table and cgroups may be left. Their names
+    // follow from the data root, and helpers that are started anew find them.
+    if keeper.is_none() && purge && instance::existing(data_root).is_some_and(|id| ids::is_reserved(&id)) {
+        keeper = Some(Keeper::find_or_start(&claim(data_root, state_root)?, helpers)?);
+    }
     if let Some(keeper) = keeper {
-        done.helpers = true;
         done.ended = end_containers(data_root, state_root);
         tell(&state_root.join("net.sock"), &net::Request::Hello { version: VERSION }, &net::Request::Purge);
         shut_down(&keeper)?;
@@ -63,26 +69,34 @@ pub fn down(data_root: &Path, state_root: &Path, helpers: &Helpers, purge: bool)
 
 /// Kills every container for good and lets go of what it has. One that cannot be ended makes `shut_down` refuse.
 fn end_containers(data_root: &Path, state_root: &Path) -> Vec<String> {
-    let mut ended = Vec::new();
-    for id in names(&data_root.join("containers")) {
+    let path = state_root.join("spawner.sock");
+    let hello = spawner::Request::Hello { version: VERSION };
+    let kill = |id: &String| {
+        tell(&path, &hello, &spawner::Request::Signal { id: id.clone(), signal: Signal::KILL.as_raw(), all: true })
+    };
+    let ids = names(&data_root.join("containers"));
+    let mut ended = BTreeSet::new();
+    for id in &ids {
         for socket in sockets(&state_root.join("monitor")) {
             let stop = monitor::Request::Stopping { id: id.clone() };
             tell(&socket, &monitor::Request::Hello { version: VERSION }, &stop);
         }
-        let path = state_root.join("spawner.sock");
-        let hello = spawner::Request::Hello { version: VERSION };
-        let kill = spawner::Request::Signal { id: id.clone(), signal: Signal::KILL.as_raw(), all: true };
-        if tell(&path, &hello, &kill) {
-            ended.push(id.clone());
+        if kill(id) {
+            ended.insert(id.clone());
         }
-        // Refused as long as the process is not gone.
-        let deadline = Instant::now() + PATIENCE;
-        let release = spawner::Request::Release { id };
-        while !tell(&path, &hello, &release) && Instant::now() < deadline {
+    }
+    let deadline = Instant::now() + PATIENCE;
+    for id in &ids {
+        // Refused as long as the process is not gone. One that a killed keeper watched is known again only when its
+        // monitor has found the next one; one that nobody knows any more goes with the cgroups at the end.
+        while !tell(&path, &hello, &spawner::Request::Release { id: id.clone() }) && Instant::now() < deadline {
+            if kill(id) {
+                ended.insert(id.clone());
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    ended
+    ended.into_iter().collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {

@@ -59,6 +59,11 @@ pub(super) fn reserve(instance: &str) -> Result<IdBlock, HostError> {
     Ok(IdBlock { first })
 }
 
+/// Whether the instance has a block, and so may have more of its host.
+pub(super) fn is_reserved(instance: &str) -> bool {
+    FILES.iter().any(|path| read(path).is_ok_and(|text| entry(&text, &name(instance)).is_some()))
+}
+
 /// Gives the block back.
 pub(super) fn release(instance: &str) -> Result<(), HostError> {
     let name = name(instance);

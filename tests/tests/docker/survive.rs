@@ -124,3 +124,77 @@ fn at_the_hosts_shutdown_the_last_output_is_kept_and_policies_hold_afterwards() 
     assert_eq!(state(&docker, "done"), "exited 137");
     docker.ok(&["rm", "-f", "plain", "kept", "done"]);
 }
+
+/// What the kernel has under the instance's names: links, tables of nftables, cgroups.
+fn left_on_host(instance: &str) -> Vec<String> {
+    let mut left = Vec::new();
+    let links = std::fs::read_dir("/sys/class/net").expect("links").flatten();
+    left.extend(links.filter_map(|link| link.file_name().into_string().ok()));
+    let tables = std::process::Command::new("nft").args(["list", "tables"]).output().expect("nft");
+    left.extend(String::from_utf8_lossy(&tables.stdout).lines().map(str::to_owned));
+    let mut folders = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    for _ in 0..3 {
+        folders =
+            folders.iter().filter_map(|one| one.read_dir().ok()).flatten().flatten().map(|one| one.path()).collect();
+        left.extend(folders.iter().filter(|one| one.is_dir()).map(|one| one.display().to_string()));
+    }
+    left.retain(|name| name.contains(instance));
+    left
+}
+
+/// As after a crash: every process of the instance gone at once, and the state root, which lies in memory.
+fn lose_everything(docker: &mut Docker) -> String {
+    let instance = std::fs::read_to_string(docker.server().data_root().join("instance")).expect("an id");
+    docker.ok(&["run", "-d", "--name", "web", "-p", "127.0.0.1::80", "busybox", "sleep", "1000"]);
+    let init = docker.inspect("web", ".State.Pid").as_i64().expect("a pid");
+    docker.server().signal(Signal::SIGKILL);
+    // Spawner ends by itself without keeper.
+    for role in ["guard", "keeper", "net", "monitor"] {
+        docker.server().kill_helper(role);
+    }
+    kill(Pid::from_raw(i32::try_from(init).expect("a pid")), Signal::SIGKILL).expect("kill");
+    std::fs::remove_dir_all(docker.server().state_root()).expect("removed");
+    let left = left_on_host(instance.trim());
+    assert!(left.iter().any(|name| name.starts_with("spn")), "a bridge is left: {left:?}");
+    instance.trim().to_owned()
+}
+
+fn down(docker: &mut Docker) -> String {
+    let mut down = std::process::Command::new(sampan_tests::server::program());
+    down.args(["down", "--purge", "--data-root"]).arg(docker.server().data_root());
+    let ended = down.arg("--state-root").arg(docker.server().state_root()).output().expect("sampan down");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8_lossy(&ended.stdout).into_owned()
+}
+
+#[test]
+fn down_finds_what_killed_processes_left_from_the_data_root_alone() {
+    let mut docker = Docker::start();
+    let instance = lose_everything(&mut docker);
+    down(&mut docker);
+    assert_eq!(left_on_host(&instance), Vec::<String>::new());
+}
+
+#[test]
+fn down_ends_what_a_killed_keeper_left_at_once() {
+    let mut docker = Docker::start();
+    docker.ok(&["run", "-d", "--name", "web", "busybox", "sleep", "1000"]);
+    docker.server().signal(Signal::SIGKILL);
+    docker.server().kill_helper("guard");
+    docker.server().kill_helper("keeper");
+    let begun = std::time::Instant::now();
+    assert_eq!(down(&mut docker), "1 containers ended, helpers ended\n");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn the_next_start_sweeps_what_killed_processes_left() {
+    let mut docker = Docker::start();
+    let instance = lose_everything(&mut docker);
+    docker.server().again();
+    docker.until("it is known to have ended", |docker| state(docker, "web").starts_with("exited"));
+    docker.ok(&["start", "web"]);
+    docker.ok(&["rm", "-f", "web"]);
+    docker.server().signal(Signal::SIGTERM);
+    docker.until("nothing is left", |_| left_on_host(&instance).is_empty());
+}
