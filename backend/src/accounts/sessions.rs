@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::store::NewSessionRow;
+use super::store::{NewSessionRow, SessionOwnerRow};
 use super::{Accounts, AccountsError};
 use crate::auth::secret::{Secret, hash};
 use crate::auth::{Role, TeamView};
@@ -82,22 +82,48 @@ impl Accounts {
         Ok(NewSession { cookie, csrf })
     }
 
-    /// The session of that cookie; `None`: there is none, it was idle for too long, or its user was disabled.
+    /// The session of the cookie with that SHA-256; `None`: there is none, it was idle for too long, or its user was
+    /// disabled.
     ///
     /// # Errors
     /// [`AccountsError::Store`].
-    pub async fn session(&self, cookie: &str, idle: Duration) -> Result<Option<SessionRow>, AccountsError> {
-        let (hash, now) = (hash(cookie), now_ns());
-        let Some(row) = self.select_session_owner(&hash).await? else { return Ok(None) };
+    pub async fn session(&self, hash: &[u8; 32], idle: Duration) -> Result<Option<SessionRow>, AccountsError> {
+        let Some(row) = self.lasting_session(hash, idle).await? else { return Ok(None) };
+        let now = now_ns();
+        if now - row.last_used_at > USED_EVERY_NS {
+            self.update_session_used(hash, now).await?;
+        }
+        let team_id = row.team_id;
+        self.seen(row, team_id).await.map(Some)
+    }
+
+    /// The same with another team in view for this once, and without counting as a use.
+    ///
+    /// # Errors
+    /// [`AccountsError::Store`].
+    pub async fn session_in(
+        &self,
+        hash: &[u8; 32],
+        idle: Duration,
+        team_id: Option<i64>,
+    ) -> Result<Option<SessionRow>, AccountsError> {
+        let Some(row) = self.lasting_session(hash, idle).await? else { return Ok(None) };
+        self.seen(row, team_id).await.map(Some)
+    }
+
+    async fn lasting_session(&self, hash: &[u8; 32], idle: Duration) -> Result<Option<SessionOwnerRow>, AccountsError> {
+        let now = now_ns();
+        let Some(row) = self.select_session_owner(hash).await? else { return Ok(None) };
         if now - row.last_used_at > nanoseconds(idle) || now - row.created_at > nanoseconds(LONGEST) {
-            self.delete_session(&hash).await?;
+            self.delete_session(hash).await?;
             return Ok(None);
         }
-        if now - row.last_used_at > USED_EVERY_NS {
-            self.update_session_used(&hash, now).await?;
-        }
-        let team = self.team_in_view(row.user_id, row.is_administrator, row.team_id).await?;
-        Ok(Some(SessionRow {
+        Ok(Some(row))
+    }
+
+    async fn seen(&self, row: SessionOwnerRow, team_id: Option<i64>) -> Result<SessionRow, AccountsError> {
+        let team = self.team_in_view(row.user_id, row.is_administrator, team_id).await?;
+        Ok(SessionRow {
             csrf: row.csrf,
             user_id: row.user_id,
             user_name: row.user_name,
@@ -106,7 +132,7 @@ impl Accounts {
             language: row.language,
             theme: row.theme,
             team,
-        }))
+        })
     }
 
     /// Puts another team in view.

@@ -124,13 +124,14 @@ impl Accounts {
         Ok(IssuedToken { id, token: secret })
     }
 
-    /// Whose `token` is; `None`: nobody's, expired, of a disabled user, or of one who has left the team.
+    /// Whose the token with that SHA-256 is; `None`: nobody's, expired, of a disabled user, or of one who has left the
+    /// team.
     ///
     /// # Errors
     /// [`AccountsError::Store`].
-    pub async fn owner_of_token(&self, token: &str) -> Result<Option<TokenOwner>, AccountsError> {
+    pub async fn owner_of_token(&self, hash: &[u8; 32]) -> Result<Option<TokenOwner>, AccountsError> {
         let now = now_ns();
-        let Some(row) = self.select_token_owner(&hash(token), now).await? else { return Ok(None) };
+        let Some(row) = self.select_token_owner(hash, now).await? else { return Ok(None) };
         let role = match row.role {
             Some(role) => role_of(&role)?,
             None if row.is_administrator => Role::Owner,

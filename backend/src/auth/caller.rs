@@ -11,6 +11,18 @@ pub struct Caller {
     pub(in crate::auth) administrator: bool,
     pub(in crate::auth) scopes: Scopes,
     pub(in crate::auth) door: Door,
+    pub(in crate::auth) shown: Shown,
+}
+
+/// What they showed: it is looked at again while something stays open for them. Only the SHA-256 is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::auth) enum Shown {
+    /// A bearer token.
+    Token([u8; 32]),
+    /// A session's cookie.
+    Session([u8; 32]),
+    /// Nothing: the place where they called says who they are.
+    Place,
 }
 
 /// What kind of somebody.
@@ -210,7 +222,14 @@ impl Caller {
 impl Caller {
     /// Root of this host at the command line, with no team in view.
     pub(crate) fn command_line() -> Self {
-        Self { who: Who::HostRoot, team: None, administrator: true, scopes: Scopes::ALL, door: Door::CommandLine }
+        Self {
+            who: Who::HostRoot,
+            team: None,
+            administrator: true,
+            scopes: Scopes::ALL,
+            door: Door::CommandLine,
+            shown: Shown::Place,
+        }
     }
 
     /// The same caller at another door.

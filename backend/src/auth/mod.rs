@@ -8,8 +8,10 @@
 //! | a process at the docker socket | [`socket`] |
 //! | name, password and code | [`login`], which begins a session |
 //! | the setup token of the first run | [`setup`] |
+//! | nothing new, but something is still open | [`lasting`] |
 
 mod caller;
+pub mod lasting;
 pub mod login;
 mod password;
 mod sealing;

@@ -1,7 +1,7 @@
 //! Session cookies.
 
-use super::caller::{Caller, Door, Scopes, Who};
-use super::secret::equal;
+use super::caller::{Caller, Door, Scopes, Shown, Who};
+use super::secret::{equal, hash};
 use crate::accounts::{AccountsError, SessionRow};
 use crate::app::App;
 
@@ -52,17 +52,30 @@ pub async fn find(app: &App, cookie: &str, door: Door) -> Result<Option<Session>
     if cookie.len() != 43 {
         return Ok(None);
     }
-    let found = app.accounts.session(cookie, app.config.session_idle).await?;
-    Ok(found.map(|row| of(row, door)))
+    let hash = hash(cookie);
+    let found = app.accounts.session(&hash, app.config.session_idle).await?;
+    Ok(found.map(|row| of(row, door, Shown::Session(hash))))
 }
 
-fn of(row: SessionRow, door: Door) -> Session {
+/// Who has the session now, with `team_id` in view, whatever the session itself has in view. This is no use of it.
+pub(in crate::auth) async fn of_hash(
+    app: &App,
+    hash: [u8; 32],
+    team_id: Option<i64>,
+    door: Door,
+) -> Result<Option<Caller>, AccountsError> {
+    let found = app.accounts.session_in(&hash, app.config.session_idle, team_id).await?;
+    Ok(found.map(|row| of(row, door, Shown::Session(hash)).caller))
+}
+
+fn of(row: SessionRow, door: Door, shown: Shown) -> Session {
     let caller = Caller {
         who: Who::User { id: row.user_id, name: row.user_name },
         team: row.team,
         administrator: row.is_administrator,
         scopes: Scopes::ALL,
         door,
+        shown,
     };
     Session { caller, csrf: row.csrf, has_totp: row.has_totp, language: row.language, theme: row.theme }
 }

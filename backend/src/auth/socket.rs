@@ -2,7 +2,7 @@
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
-use super::caller::{Caller, Door, Role, Scopes, TeamView, Who};
+use super::caller::{Caller, Door, Role, Scopes, Shown, TeamView, Who};
 use crate::accounts::{AccountsError, DEFAULT_TEAM};
 use crate::app::App;
 
@@ -29,7 +29,7 @@ pub async fn caller(app: &App, uid: u32, gid: u32) -> Result<Option<Caller>, Acc
 }
 
 fn of(who: Who, team: TeamView, administrator: bool) -> Caller {
-    Caller { who, team: Some(team), administrator, scopes: Scopes::ALL, door: Door::Docker }
+    Caller { who, team: Some(team), administrator, scopes: Scopes::ALL, door: Door::Docker, shown: Shown::Place }
 }
 
 fn is_in_group(app: &App, uid: u32, gid: u32) -> bool {

@@ -53,16 +53,18 @@ pub(crate) struct Shared {
     document: Data<api::DocumentText>,
     reference: Data<api::ReferenceText>,
     routes: Data<api::KnownRoutes>,
+    patience: Data<live::Patience>,
 }
 
 impl Shared {
     /// Puts it together.
-    pub(crate) fn new(app: Data<App>, rendered: &Rendered) -> Self {
+    pub(crate) fn new(app: Data<App>, rendered: &Rendered, patience: live::Patience) -> Self {
         Self {
             app,
             document: Data::new(api::DocumentText(rendered.document.clone())),
             reference: Data::new(api::ReferenceText(rendered.reference.clone())),
             routes: Data::from(rendered.routes.clone()),
+            patience: Data::new(patience),
         }
     }
 }
@@ -84,6 +86,7 @@ pub(crate) fn site(
         .app_data(shared.document)
         .app_data(shared.reference)
         .app_data(shared.routes)
+        .app_data(shared.patience)
         .app_data(api::json_config())
         .app_data(api::query_config())
         .app_data(api::path_config())
@@ -105,7 +108,7 @@ pub(crate) fn site(
 /// # Errors
 /// When the reference page cannot be rendered or the listener not be used.
 pub fn server(app: Data<App>, listener: TcpListener) -> anyhow::Result<Server> {
-    let shared = Shared::new(app, &Rendered::new()?);
+    let shared = Shared::new(app, &Rendered::new()?, live::Patience::default());
     let server = HttpServer::new(move || site(shared.clone()))
         .workers(WORKERS)
         .max_connections(CONNECTIONS)

@@ -12,5 +12,5 @@ mod users;
 pub(super) use audit::NewAuditRow;
 pub use database::Accounts;
 pub(super) use members::MemberRow;
-pub(super) use sessions::{NewSessionRow, SessionListRow};
+pub(super) use sessions::{NewSessionRow, SessionListRow, SessionOwnerRow};
 pub(super) use tokens::{NewTokenRow, TokenRow};

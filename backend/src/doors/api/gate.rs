@@ -10,7 +10,8 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 
 use super::Problem;
 use crate::app::App;
-use crate::auth::{Caller, Door, session, token};
+use crate::auth::{Caller, Door, lasting, session, token};
+use crate::doors::live;
 use crate::doors::origin::{self, Origin};
 
 /// What needs no caller.
@@ -32,7 +33,7 @@ impl FromRequest for Known {
 }
 
 /// Finds the caller of everything under /api/v1 and /live, or refuses.
-pub async fn gate<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+pub async fn gate<B: MessageBody>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let path = request.path();
     let ours = path == "/api/v1" || path.starts_with("/api/v1/") || path.starts_with(LIVE);
     if ours && !OPEN.contains(&path) {
@@ -40,12 +41,16 @@ pub async fn gate<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Res
         let websocket = path.starts_with(LIVE) && request.method() == actix_web::http::Method::GET;
         let caller = match bearer(&request) {
             Some(token) => token::caller(&app, &token, Door::Rest).await.map_err(Problem::from)?,
-            None if websocket => ticket(&app, &request)?,
+            None if websocket => ticket(&app, &request).await?,
             None => cookie(&app, &request).await?,
         };
         let caller = caller.ok_or_else(Problem::unauthorized)?;
         if websocket && origin::of(&app, request.headers()) == Origin::Foreign {
             return Err(Problem::cross_site().into());
+        }
+        if websocket {
+            let frames = live::bounded(request.take_payload());
+            request.set_payload(frames);
         }
         request.extensions_mut().insert(Known(caller));
     }
@@ -58,15 +63,18 @@ fn bearer(request: &ServiceRequest) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-/// A browser's websocket: the ticket, and an origin that is said and ours.
-fn ticket(app: &App, request: &ServiceRequest) -> Result<Option<Caller>, Problem> {
+/// A browser's websocket: the ticket of somebody who still is who they were, and an origin that is said and ours.
+async fn ticket(app: &App, request: &ServiceRequest) -> Result<Option<Caller>, Problem> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
     let pairs = pairs.map_err(|error| Problem::invalid(error.to_string()))?;
     let Some((_, ticket)) = pairs.iter().find(|(name, _)| name == "ticket") else { return Ok(None) };
     if origin::of(app, request.headers()) != Origin::Own {
         return Err(Problem::cross_site());
     }
-    Ok(app.tickets.take(ticket))
+    match app.tickets.take(ticket) {
+        Some(caller) if lasting::holds(app, &caller).await? => Ok(Some(caller)),
+        _ => Ok(None),
+    }
 }
 
 /// A session; what changes something needs our origin and the session's CSRF token as well.

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use sampan_engine::containers::{Attached, ExecConfig, StdinWriter};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Duration, interval, timeout};
+use tokio::time::{Duration, timeout};
 use utoipa::IntoParams;
 
 use super::socket::{self, End, Frame, Socket};
@@ -20,8 +20,6 @@ use crate::service::execs;
 const SHELL: &str = "/bin/sh";
 /// A program that takes no input for so long loses its console.
 const STUCK: Duration = Duration::from_secs(30);
-/// How often a quiet client is asked whether it is there.
-const PING: Duration = Duration::from_secs(20);
 
 /// Which program.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -88,7 +86,7 @@ pub async fn console(
     let size = query.rows.zip(query.columns).filter(|_| tty);
     let target = app.policy().exec(&known.0, &exec_id)?;
     // The handshake comes first, so that nothing is started for a request that is no websocket's.
-    let (response, socket) = socket::open(&request, payload)?;
+    let (response, socket) = socket::open(&app, &known, &request, payload)?;
     let attached = match execs::start(&app, target, false, size).await {
         Ok(Some(attached)) => attached,
         Ok(None) => return Err(Problem::invalid("the program has no streams")),
@@ -115,7 +113,6 @@ impl Console {
     /// Carries bytes both ways until the program ends or the client leaves.
     async fn carry(&mut self, attached: Attached) -> End {
         let Attached { mut stdin, mut output, .. } = attached;
-        let mut ping = interval(PING);
         loop {
             tokio::select! {
                 piece = output.next() => match piece {
@@ -124,10 +121,9 @@ impl Console {
                     None => return self.ended(),
                 },
                 said = self.socket.hear() => match said {
-                    None => return End::Client,
-                    Some(said) => if let Err(end) = self.said(said, &mut stdin).await { return end },
+                    Err(end) => return end,
+                    Ok(said) => if let Err(end) = self.said(said, &mut stdin).await { return end },
                 },
-                _ = ping.tick() => if !self.socket.is_there().await { return End::Client },
             }
         }
     }

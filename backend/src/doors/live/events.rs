@@ -37,7 +37,7 @@ pub async fn events(
 ) -> Result<HttpResponse, Problem> {
     let target = app.policy().team(&known.0, Events)?;
     let events = service::watch(&app, &target, query.since_ns, None);
-    let (response, socket) = socket::open(&request, payload)?;
+    let (response, socket) = socket::open(&app, &known, &request, payload)?;
     socket.follow(events.map(|event| Ok(Frame::Text(serde_json::json!(EventView::from(&*event)).to_string()))));
     Ok(response)
 }

@@ -55,7 +55,7 @@ pub async fn logs(
     };
     let target = app.policy().container(&known.0, &id)?;
     let output = containers::logs(&app, target, wanted).await?;
-    let (response, socket) = socket::open(&request, payload)?;
+    let (response, socket) = socket::open(&app, &known, &request, payload)?;
     let pieces = output.map(Some).chain(stream::once(async { None }));
     let frames = pieces.scan(Lines::default(), |lines, piece| {
         let frames: Vec<Result<Frame, String>> = match piece {

@@ -5,12 +5,17 @@
 
 mod console;
 mod events;
+mod frames;
 mod lines;
 mod logs;
 mod socket;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod tickets;
 
+pub use frames::bounded;
+pub use socket::Patience;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Their routes.

@@ -1,26 +1,40 @@
 //! What all websockets have in common: limits, pings, and an end for readers that are too slow.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use actix_web::rt;
-use actix_web::web::Payload;
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, Interval, interval, timeout};
 
-use crate::doors::api::Problem;
+use super::frames::FRAME_BYTES;
+use crate::app::App;
+use crate::auth::lasting;
+use crate::doors::api::{Known, Problem};
 
-/// Most bytes of a frame from a client.
-const FRAME_BYTES: usize = 64 << 10;
-/// A client that takes no frame for so long is let go.
-const SLOW: Duration = Duration::from_secs(10);
-/// How often a quiet client is asked whether it is there.
-const PING: Duration = Duration::from_secs(20);
-/// A client that says nothing at all for so long is gone.
-const SILENT: Duration = Duration::from_secs(65);
+/// How long what may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// A client that takes no frame for so long is let go.
+    pub slow: Duration,
+    /// How often a quiet client is asked whether it is there.
+    pub ping: Duration,
+    /// A client that says nothing at all for so long is gone.
+    pub silent: Duration,
+    /// How often it is asked whether the caller still may: a websocket outlives a revocation by no more.
+    pub allowed: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { slow: seconds(10), ping: seconds(20), silent: seconds(65), allowed: seconds(5) }
+    }
+}
 
 /// One frame to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +54,8 @@ pub enum End {
     Failed(String),
     /// It broke the rules, was too slow, or is gone.
     Client,
+    /// What it was opened with was revoked, or gives other rights now.
+    Revoked,
 }
 
 /// An open websocket.
@@ -47,18 +63,29 @@ pub struct Socket {
     session: Session,
     messages: MessageStream,
     heard: Instant,
+    patience: Patience,
+    ping: Interval,
+    ended: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// Answers the handshake.
 ///
 /// # Errors
 /// [`Problem`] for a request that is no websocket's.
-pub fn open(request: &HttpRequest, payload: Payload) -> Result<(HttpResponse, Socket), Problem> {
+pub fn open(
+    app: &Data<App>,
+    known: &Known,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<(HttpResponse, Socket), Problem> {
     let handled = actix_ws::handle(request, payload);
     let (response, session, messages) =
         handled.map_err(|error| Problem::invalid(format!("this address is a websocket's: {error}")))?;
     let messages = messages.max_frame_size(FRAME_BYTES);
-    Ok((response, Socket { session, messages, heard: Instant::now() }))
+    let patience = request.app_data::<Data<Patience>>().map_or_else(Patience::default, |patience| ***patience);
+    let ended = Box::pin(lasting::ended(app.clone().into_inner(), known.0.clone(), patience.allowed));
+    let (heard, ping) = (Instant::now(), interval(patience.ping));
+    Ok((response, Socket { session, messages, heard, patience, ping, ended }))
 }
 
 impl Socket {
@@ -73,7 +100,6 @@ impl Socket {
 
     async fn pump(&mut self, frames: impl Stream<Item = Result<Frame, String>>) -> End {
         let mut frames = pin!(frames);
-        let mut ping = interval(PING);
         loop {
             tokio::select! {
                 frame = frames.next() => match frame {
@@ -81,8 +107,7 @@ impl Socket {
                     Some(Err(reason)) => return End::Failed(reason),
                     None => return End::Done(String::new()),
                 },
-                said = self.hear() => if said.is_none() { return End::Client },
-                _ = ping.tick() => if !self.is_there().await { return End::Client },
+                said = self.hear() => if let Err(end) = said { return end },
             }
         }
     }
@@ -90,28 +115,48 @@ impl Socket {
     /// Sends one frame; false: the client is too slow or gone.
     pub async fn send(&mut self, frame: Frame) -> bool {
         let sent = match frame {
-            Frame::Text(text) => timeout(SLOW, self.session.text(text)).await,
-            Frame::Binary(bytes) => timeout(SLOW, self.session.binary(bytes)).await,
+            Frame::Text(text) => timeout(self.patience.slow, self.session.text(text)).await,
+            Frame::Binary(bytes) => timeout(self.patience.slow, self.session.binary(bytes)).await,
         };
         matches!(sent, Ok(Ok(())))
     }
 
-    /// Asks a quiet client whether it is there; false: it is not.
-    pub async fn is_there(&mut self) -> bool {
-        self.heard.elapsed() < SILENT && matches!(timeout(SLOW, self.session.ping(b"")).await, Ok(Ok(())))
-    }
-
-    /// The next thing that the client says; `None`: it left or broke the rules. Safe to drop between messages.
-    pub async fn hear(&mut self) -> Option<Message> {
+    /// The next thing that the client says, or why there is an end: it left, broke the rules, is not there any more, or
+    /// may not any more. Safe to drop between messages.
+    pub async fn hear(&mut self) -> Result<Message, End> {
         loop {
-            let message = self.messages.next().await?.ok()?;
+            let message = tokio::select! {
+                message = self.messages.next() => message.and_then(Result::ok).ok_or(End::Client)?,
+                () = &mut self.ended => return Err(End::Revoked),
+                _ = self.ping.tick() => {
+                    self.ask_whether_there().await?;
+                    continue;
+                }
+            };
             self.heard = Instant::now();
             match message {
-                Message::Ping(bytes) => self.session.pong(&bytes).await.ok()?,
-                Message::Close(_) => return None,
+                Message::Ping(bytes) => self.answer(&bytes).await?,
+                Message::Close(_) => return Err(End::Client),
                 Message::Pong(_) | Message::Nop => {}
-                message => return Some(message),
+                message => return Ok(message),
             }
+        }
+    }
+
+    async fn ask_whether_there(&mut self) -> Result<(), End> {
+        if self.heard.elapsed() >= self.patience.silent {
+            return Err(End::Client);
+        }
+        match timeout(self.patience.slow, self.session.ping(b"")).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(End::Client),
+        }
+    }
+
+    async fn answer(&mut self, ping: &[u8]) -> Result<(), End> {
+        match timeout(self.patience.slow, self.session.pong(ping)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(End::Client),
         }
     }
 
@@ -121,6 +166,7 @@ impl Socket {
             End::Done(text) => (CloseCode::Normal, text),
             End::Failed(text) => (CloseCode::Error, text),
             End::Client => (CloseCode::Policy, "too slow, silent or against the protocol".to_owned()),
+            End::Revoked => (CloseCode::Policy, "your session or token ended, or your rights changed".to_owned()),
         };
         // 123 bytes is the most that a close frame says (RFC 6455, 5.5); cut where a character begins.
         let description: String = description
@@ -132,6 +178,6 @@ impl Socket {
             .collect();
         let reason = CloseReason { code, description: Some(description).filter(|text| !text.is_empty()) };
         // A client that is gone cannot be told; there is nothing else to do about it.
-        let _ = timeout(SLOW, self.session.close(Some(reason))).await;
+        let _ = timeout(self.patience.slow, self.session.close(Some(reason))).await;
     }
 }

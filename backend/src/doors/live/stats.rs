@@ -76,7 +76,7 @@ pub async fn stats(
 ) -> Result<HttpResponse, Problem> {
     let target = app.policy().container(&known.0, &id)?;
     let samples = containers::samples(&app, &target)?;
-    let (response, socket) = socket::open(&request, payload)?;
+    let (response, socket) = socket::open(&app, &known, &request, payload)?;
     let frames = samples.scan(None::<Arc<Sample>>, |before, sample| {
         let reading = Reading::new(&sample, before.as_deref());
         *before = Some(sample);

@@ -9,6 +9,7 @@ use tower_service::Service;
 
 use super::rows::Row;
 use crate::auth::{Door, session};
+use crate::doors::live::Patience;
 use crate::doors::{docker, http};
 use crate::testing::{CONTAINER, IMAGE, Instance, TEAM, VOLUME};
 
@@ -62,7 +63,7 @@ async fn ask_page(instance: &Instance, row: &Row, who: &str) -> u16 {
 
 async fn send(instance: &Instance, request: TestRequest) -> u16 {
     static RENDERED: LazyLock<http::Rendered> = LazyLock::new(|| http::Rendered::new().unwrap());
-    let shared = http::Shared::new(instance.app.clone(), &RENDERED);
+    let shared = http::Shared::new(instance.app.clone(), &RENDERED, Patience::default());
     let site = init_service(http::site(shared)).await;
     let request = request.peer_addr("192.0.2.1:1024".parse().unwrap()).to_request();
     match tokio::time::timeout(WAITS, actix_web::dev::Service::call(&site, request)).await {

@@ -13,6 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::{Answer, Known, Problems, times};
 use crate::app::App;
+use crate::auth::lasting;
+use crate::doors::live::Patience;
 use crate::service::containers;
 
 /// Which part of a log.
@@ -59,6 +61,7 @@ impl LogsQuery {
 pub async fn logs(app: Data<App>, known: Known, id: Path<String>, query: Query<LogsQuery>) -> Answer<HttpResponse> {
     let target = app.policy().container(&known.0, &id)?;
     let output = containers::logs(&app, target, query.query()?).await?;
+    let revoked = lasting::ended(app.clone().into_inner(), known.0.clone(), Patience::default().allowed);
     let mut stamper = query.timestamps.then(Stamper::default);
     let bytes = output.map(move |output| match (&mut stamper, output) {
         (Some(stamper), Ok(output)) => Ok(stamper.stamp(&output)),
@@ -68,7 +71,7 @@ pub async fn logs(app: Data<App>, known: Known, id: Path<String>, query: Query<L
             Err(std::io::Error::other(error))
         }
     });
-    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(bytes))
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(bytes.take_until(revoked)))
 }
 
 /// Puts the time at the beginning of each line; pieces of output are not cut at lines.
