@@ -71,6 +71,8 @@ impl Instance {
             refuse_all(&folder.path().join(format!("{name}.sock")));
         }
         std::fs::write(folder.path().join(DATABASE), &template.database).unwrap();
+        // Without a writable layer it would be taken for one that was not made whole.
+        std::fs::create_dir_all(folder.path().join("containers").join(CONTAINER).join("upper")).unwrap();
         let accounts = Accounts::open(folder.path()).await.unwrap();
         let mut config = Config::resolve(&Raw::default()).unwrap();
         config.data_root = folder.path().to_owned();

@@ -19,6 +19,7 @@ mod logs;
 mod names;
 mod news;
 mod open;
+mod places;
 mod remove;
 mod resolve;
 mod runs;

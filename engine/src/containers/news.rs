@@ -86,7 +86,13 @@ impl Shared {
         }
         self.runs.write(&container);
         for (action, more) in told {
+            if action == Action::Start {
+                self.tell_joined(&container, entry.at_ns);
+            }
             self.tell(&container, entry.at_ns, action, more);
+            if action == Action::Die {
+                self.tell_left(&container, entry.at_ns);
+            }
         }
         if started {
             self.probe_from_now(slot);

@@ -85,6 +85,7 @@ impl Shared {
         });
         self.runs.write(&container);
         self.tell(&container, now_ns(), Action::Die, [("exitCode".to_owned(), "unknown".to_owned())]);
+        self.tell_left(&container, now_ns());
         slot.needs_release.store(true, Ordering::Release);
         if !by_policy(&container, true) {
             self.finish_later(slot.clone());

@@ -83,14 +83,14 @@ impl Shared {
         self.table.remove(&container.id);
         self.runs.forget(&container.id);
         self.execs.forget(&container.id);
-        self.tell(&container, now_ns(), Action::Destroy, []);
         if volumes {
             for id in &container.resolved.anonymous_volumes {
-                if let Err(error) = self.drop_unused_volume(id).await {
+                if let Err(error) = self.drop_anonymous_volume(&container.owner, id).await {
                     tracing::warn!(volume.id = id, %error, "an anonymous volume stays");
                 }
             }
         }
+        self.tell(&container, now_ns(), Action::Destroy, []);
         let shared = self.clone();
         let slot = slot.clone();
         tokio::spawn(async move { shared.clear(&slot).await });

@@ -13,7 +13,7 @@ pub struct Event {
     pub noun: Noun,
     /// What happened to it.
     pub action: Action,
-    /// Id of a container, image, network; name of a volume.
+    /// Id of a container or image; name of a volume or network.
     pub id: String,
     /// Docker's attributes: `name`, `image`, `exitCode`, `signal`, labels.
     pub attributes: BTreeMap<String, String>,
@@ -110,8 +110,12 @@ pub enum Action {
 impl Action {
     /// Whether something is other than before for those who were not part of it.
     pub fn changes_something(self) -> bool {
-        use Action::{Attach, Detach, ExecCreate, ExecDie, ExecStart, Resize, Top};
-        !matches!(self, Attach | Detach | ExecCreate | ExecStart | ExecDie | Resize | Top)
+        use Action::{
+            Attach, Connect, Detach, Disconnect, ExecCreate, ExecDie, ExecStart, Mount, Resize, Top, Unmount,
+        };
+        // What goes with each start and each end says nothing beside these.
+        let of_a_run = matches!(self, Connect | Disconnect | Mount | Unmount);
+        !of_a_run && !matches!(self, Attach | Detach | ExecCreate | ExecStart | ExecDie | Resize | Top)
     }
 
     /// Docker's word.

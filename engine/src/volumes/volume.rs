@@ -193,6 +193,14 @@ impl Shared {
         Ok(dropped)
     }
 
+    /// The same for one without a name, whose id is its name.
+    pub(crate) async fn drop_anonymous_volume(&self, owner: &Owner, id: &str) -> Result<(), VolumeError> {
+        if self.drop_unused_volume(id).await? {
+            self.tell_volume(owner.team_id, id, Action::Destroy);
+        }
+        Ok(())
+    }
+
     /// The same by its id, without telling.
     pub(crate) async fn drop_unused_volume(&self, id: &str) -> Result<bool, VolumeError> {
         if !rows::delete_unused(&self.pool, id).await? {

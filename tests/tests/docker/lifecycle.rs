@@ -180,3 +180,58 @@ fn a_container_whose_start_failed_is_as_before_with_code_and_error() {
     assert!(seen("ran").starts_with("exited 12"), "{}", seen("ran"));
     assert_eq!(docker.inspect("ran", ".State.FinishedAt"), finished);
 }
+
+#[test]
+fn events_tell_of_networks_and_volumes() {
+    let docker = Docker::start();
+    let id = docker.ok(&["run", "-d", "--name", "web", "-v", "data:/data", "-v", "/own", "busybox", "sleep", "1000"]);
+    let own = docker.ok(&[
+        "inspect",
+        "--format",
+        "{{range .Mounts}}{{if eq .Destination \"/own\"}}{{.Name}}{{end}}{{end}}",
+        "web",
+    ]);
+    docker.ok(&["rm", "-fv", "web"]);
+    docker.ok(&["volume", "rm", "data"]);
+    let network = docker.ok(&["network", "inspect", "--format", "{{.ID}}", "bridge"]);
+    let told = |filter: &str| {
+        let until = soon();
+        let arguments = ["events", "--since", "1m", "--until", &until, "--filter", filter, "--format", "{{json .}}"];
+        let lines = docker.ok(&arguments);
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<serde_json::Value>>()
+    };
+    let networks = told("type=network");
+    let words: Vec<_> = networks.iter().map(|event| event["Action"].as_str().expect("a word")).collect();
+    assert_eq!(words, ["connect", "disconnect"]);
+    for event in &networks {
+        assert_eq!(event["Actor"]["ID"], network);
+        let expected = serde_json::json!({ "container": id, "name": "bridge", "type": "bridge" });
+        assert_eq!(event["Actor"]["Attributes"], expected);
+    }
+    let of = |name: &str| -> Vec<(String, serde_json::Value)> {
+        let all = told(&format!("volume={name}"));
+        let pair = |event: &serde_json::Value| {
+            (event["Action"].as_str().expect("a word").to_owned(), event["Actor"]["Attributes"].clone())
+        };
+        all.iter().map(pair).collect()
+    };
+    let mounted = |destination: &str| {
+        serde_json::json!({ "container": id, "destination": destination, "driver": "local", "propagation": "",
+                            "read/write": "true" })
+    };
+    for (name, destination) in [("data", "/data"), (own.as_str(), "/own")] {
+        let expected = [
+            ("create".to_owned(), serde_json::json!({ "driver": "local" })),
+            ("mount".to_owned(), mounted(destination)),
+            ("unmount".to_owned(), serde_json::json!({ "container": id, "driver": "local" })),
+            ("destroy".to_owned(), serde_json::json!({ "driver": "local" })),
+        ];
+        assert_eq!(of(name), expected);
+    }
+    let order: Vec<String> = told("event=connect")
+        .into_iter()
+        .chain(told("event=start"))
+        .map(|event| event["timeNano"].to_string())
+        .collect();
+    assert!(order[0] <= order[1], "{order:?}");
+}

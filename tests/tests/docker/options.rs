@@ -189,3 +189,43 @@ fn it_ends_as_it_was_told_to() {
     );
     docker.fails(&["run", "--platform", "linux/s390x", "busybox", "true"], 125);
 }
+
+#[test]
+fn volumes_from_gives_the_mounts_of_another_container() {
+    let docker = Docker::start();
+    let host = tempfile::tempdir().expect("a folder");
+    std::fs::write(host.path().join("file"), "of the host").expect("written");
+    let bind = format!("{}:/host:ro", host.path().display());
+    let arguments = ["run", "--name", "first", "-v", "data:/data", "-v", "/own", "-v", &bind, "busybox"];
+    docker.ok(&[&arguments[..], &["sh", "-c", "echo one > /data/one; echo two > /own/two"]].concat());
+
+    let all = "cat /data/one /own/two /host/file; echo more > /data/more; ! touch /host/new 2>/dev/null";
+    assert_eq!(
+        docker.ok(&["run", "--rm", "--volumes-from", "first", "busybox", "sh", "-c", all]),
+        "one\ntwo\nof the host"
+    );
+    assert_eq!(docker.ok(&["run", "--rm", "--volumes-from", "first", "busybox", "cat", "/data/more"]), "more");
+    // All of them read only; and a typed mount at one of the places stays.
+    let locked = "cat /data/more; touch /data/new || echo locked";
+    let ended = docker.run(&["run", "--rm", "--volumes-from", "first:ro", "busybox", "sh", "-c", locked]);
+    assert_eq!(ended.stdout, "more\nlocked\n");
+    let typed = ["run", "--rm", "--volumes-from", "first", "-v", "other:/data", "busybox", "sh", "-c"];
+    assert_eq!(docker.ok(&[&typed[..], &["ls /data; cat /own/two"]].concat()), "two");
+    docker.ok(&["create", "--name", "second", "--volumes-from", "first", "busybox", "true"]);
+    assert_eq!(docker.inspect("second", ".HostConfig.VolumesFrom"), serde_json::json!(["first"]));
+    // The anonymous one lives as long as somebody has it.
+    docker.ok(&["rm", "-v", "first"]);
+    assert_eq!(docker.ok(&["run", "--rm", "--volumes-from", "second", "busybox", "cat", "/own/two"]), "two");
+
+    let said = docker.fails(&["create", "--volumes-from", "absent", "busybox"], 1);
+    assert!(said.contains("No such container: absent"), "{said}");
+    let said = docker.fails(&["create", "--volumes-from", "second:z", "busybox"], 1);
+    assert!(said.contains("invalid mode: z"), "{said}");
+}
+
+#[test]
+fn addresses_are_for_user_defined_networks() {
+    let docker = Docker::start();
+    let said = docker.fails(&["create", "--ip", "172.30.0.9", "busybox"], 1);
+    assert!(said.contains("user specified IP address is supported on user defined networks only"), "{said}");
+}

@@ -1,8 +1,12 @@
 //! An event in Docker's shape, and the filters of `docker events`.
 
+use std::sync::Arc;
+
 use sampan_engine::events::{Action, Event, Noun};
+use sampan_engine::owner::Owner;
 use serde_json::{Value, json};
 
+use super::containers::network_settings::network_id;
 use super::error::DockerError;
 use super::filters::Filters;
 
@@ -96,6 +100,14 @@ fn part_of_action(action: Action) -> Option<&'static str> {
         Action::ExecCreate | Action::ExecStart => Some(COMMAND),
         Action::HealthStatus => Some(HEALTH),
         _ => None,
+    }
+}
+
+/// The event with Docker's id of a network, which follows from its team and its name.
+pub fn with_dockers_id(owner: &Owner, event: Arc<Event>) -> Arc<Event> {
+    match event.noun {
+        Noun::Network => Arc::new(Event { id: network_id(owner, &event.id), ..Event::clone(&event) }),
+        Noun::Container | Noun::Image | Noun::Volume => event,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::auth::Caller;
 use crate::doors::docker::error::DockerError;
 use crate::doors::docker::extract::{Json, Params};
 use crate::doors::docker::version::Version;
+use crate::policy::action::View;
 use crate::service;
 
 /// Name and platform.
@@ -39,8 +40,16 @@ pub async fn create(
     check_platform(&query.platform)?;
     let name = query.name.strip_prefix('/').unwrap_or(&query.name);
     let name = Some(name.to_owned()).filter(|name| !name.is_empty());
+    let volumes_from = request.volumes_from()?;
+    let mut config = request.read(version)?;
+    for from in volumes_from {
+        // Before the grant of the new one: what of the host the other shows needs the same right again.
+        let other = app.policy().container::<View>(&caller, &from.container).map_err(DockerError::from);
+        let other = other.map_err(DockerError::not_as_missing)?;
+        from.add(&*service::containers::inspect(&app, &other)?, &mut config.mounts);
+    }
     // A 404 makes the CLI pull the image: what else is not there must not be one.
-    let target = app.policy().new_container(&caller, name, request.read(version)?).map_err(DockerError::from);
+    let target = app.policy().new_container(&caller, name, config).map_err(DockerError::from);
     let target = target.map_err(DockerError::not_as_missing)?;
     let created = service::containers::create(&app, target).await?;
     Ok((StatusCode::CREATED, Answer(json!({ "Id": created.id, "Warnings": created.warnings }))))

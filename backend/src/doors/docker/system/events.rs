@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::doors::docker::error::DockerError;
-use crate::doors::docker::events_view::{EventFilter, line};
+use crate::doors::docker::events_view::{EventFilter, line, with_dockers_id};
 use crate::doors::docker::extract::Params;
 use crate::doors::docker::times;
 use crate::policy::Events;
@@ -46,7 +46,9 @@ pub async fn events(
         )));
     }
     let target = app.policy().team::<Watch, _>(&caller, Events)?;
+    let owner = target.owner().clone();
     let lines = service::events::watch(&app, &target, since, until).filter_map(move |event| {
+        let event = with_dockers_id(&owner, event);
         let text = filter.wants(&event).then(|| Ok::<_, std::convert::Infallible>(format!("{}\n", line(&event))));
         std::future::ready(text)
     });

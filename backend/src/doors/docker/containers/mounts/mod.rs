@@ -8,7 +8,9 @@ mod read;
 mod request;
 mod tmpfs;
 mod volume;
+mod volumes_from;
 
 pub use read::read;
 pub use request::{BindOptions, MountRequest, TmpfsOptions, VolumeOptions};
 pub use volume::check_driver;
+pub use volumes_from::VolumesFrom;

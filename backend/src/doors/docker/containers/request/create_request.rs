@@ -114,6 +114,15 @@ impl CreateRequest {
         })
     }
 
+    /// Whose mounts it wants, too.
+    ///
+    /// # Errors
+    /// 400 for what cannot be read.
+    pub fn volumes_from(&self) -> Result<Vec<mounts::VolumesFrom>, DockerError> {
+        let texts = self.host_config.volumes_from.as_deref().unwrap_or_default();
+        texts.iter().map(|text| mounts::VolumesFrom::read(text)).collect()
+    }
+
     /// What dockerd fills in before it keeps a request.
     fn settle_defaults(&mut self, version: Version) {
         let (config, host) = (&mut self.config, &mut self.host_config);
@@ -169,7 +178,6 @@ impl CreateRequest {
         let fields = [
             ("Config.MacAddress", !config.mac_address.is_empty()),
             ("Config.Shell", config.shell.as_ref().is_some_and(|shell| !shell.0.is_empty())),
-            ("HostConfig.VolumesFrom", present(&host.volumes_from)),
             ("HostConfig.Links", present(&host.links)),
             ("HostConfig.Cgroup", !host.cgroup.is_empty()),
             ("HostConfig.StorageOpt", !host.storage_opt.is_empty()),
@@ -195,10 +203,20 @@ impl CreateRequest {
                 return Err(no_such_network(name));
             }
             let Some(endpoint) = endpoint else { continue };
+            // All networks here are the default ones. Sentences: moby `daemon/container_operations.go`.
+            let is_empty = |value: &serde_json::Value| matches!(value.to_string().as_str(), "null" | "\"\"" | "[]");
+            if !endpoint.ipam_config.values().all(is_empty) {
+                return Err(DockerError::invalid(
+                    "user specified IP address is supported on user defined networks only",
+                ));
+            }
+            if !endpoint.aliases.is_empty() {
+                return Err(DockerError::invalid(
+                    "network-scoped alias is supported only for containers in user defined networks",
+                ));
+            }
             let fields = [
-                ("IPAMConfig", !endpoint.ipam_config.is_empty()),
                 ("Links", !endpoint.links.is_empty()),
-                ("Aliases", !endpoint.aliases.is_empty()),
                 ("MacAddress", !endpoint.mac_address.is_empty()),
                 ("DriverOpts", !endpoint.driver_opts.is_empty()),
             ];

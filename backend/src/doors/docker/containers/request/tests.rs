@@ -89,7 +89,6 @@ fn much_that_can_be_asked_for_is_understood() {
 #[test]
 fn what_is_not_there_is_refused_by_its_name() {
     for (field, value) in [
-        ("VolumesFrom", serde_json::json!(["a"])),
         ("Links", serde_json::json!(["a:b"])),
         ("StorageOpt", serde_json::json!({"size": "1g"})),
         ("CgroupParent", "x".into()),
@@ -102,7 +101,14 @@ fn what_is_not_there_is_refused_by_its_name() {
     let error = read(|sent| {
         sent["NetworkingConfig"]["EndpointsConfig"]["default"]["Aliases"] = serde_json::json!(["db"]);
     });
-    assert_eq!(error.unwrap_err().status, 501);
+    let alias = "network-scoped alias is supported only for containers in user defined networks";
+    assert_eq!(error.unwrap_err(), DockerError::invalid(alias));
+    let error = read(|sent| {
+        sent["NetworkingConfig"]["EndpointsConfig"]["default"]["IPAMConfig"] =
+            serde_json::json!({ "IPv4Address": "10.0.0.9" });
+    });
+    let address = "user specified IP address is supported on user defined networks only";
+    assert_eq!(error.unwrap_err(), DockerError::invalid(address));
 }
 
 #[test]
