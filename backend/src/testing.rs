@@ -65,6 +65,11 @@ pub struct Instance {
 impl Instance {
     /// Makes one.
     pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let template = TEMPLATE.get_or_init(Template::make).await;
         let folder = tempfile::tempdir().unwrap();
         for name in ["spawner", "keeper", "net"] {
@@ -77,6 +82,7 @@ impl Instance {
         let mut config = Config::resolve(&Raw::default()).unwrap();
         config.data_root = folder.path().to_owned();
         config.state_root = folder.path().to_owned();
+        change(&mut config);
         let engine = Engine::open(settings(folder.path()), pool(folder.path()).await).await.unwrap();
         let (app, _writer) = App::open(config, engine, accounts).await.unwrap();
         Self { app: Data::new(app), tokens: &template.tokens, _folder: folder }

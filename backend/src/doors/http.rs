@@ -42,7 +42,11 @@ impl Rendered {
         let document = api::document();
         let reference = api::render(&document).map_err(|error| anyhow::anyhow!("the reference page fails: {error}"))?;
         let routes = Arc::new(api::KnownRoutes::new(&document));
-        Ok(Self { document: serde_json::to_vec(&document)?.into_boxed_slice().into(), reference: reference.into(), routes })
+        Ok(Self {
+            document: serde_json::to_vec(&document)?.into_boxed_slice().into(),
+            reference: reference.into(),
+            routes,
+        })
     }
 }
 

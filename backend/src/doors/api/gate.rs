@@ -32,7 +32,7 @@ impl FromRequest for Known {
     }
 }
 
-/// Finds the caller of everything under /api/v1 and /live, or refuses.
+/// Finds the caller of everything under /api/v1 and /live, or refuses; refuses pages' forms from elsewhere.
 pub async fn gate<B: MessageBody>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let path = request.path();
     let ours = path == "/api/v1" || path.starts_with("/api/v1/") || path.starts_with(LIVE);
@@ -53,6 +53,9 @@ pub async fn gate<B: MessageBody>(mut request: ServiceRequest, next: Next<B>) ->
             request.set_payload(frames);
         }
         request.extensions_mut().insert(Known(caller));
+    } else if !request.method().is_safe() {
+        let app = request.app_data::<web::Data<App>>().ok_or_else(Problem::unauthorized)?;
+        form(app, &request)?;
     }
     next.call(request).await
 }
@@ -74,6 +77,15 @@ async fn ticket(app: &App, request: &ServiceRequest) -> Result<Option<Caller>, P
     match app.tickets.take(ticket) {
         Some(caller) if lasting::holds(app, &caller).await? => Ok(Some(caller)),
         _ => Ok(None),
+    }
+}
+
+/// A form of a page comes from a page of ours: its origin says so, or no browser sends it and it brings no session.
+fn form(app: &App, request: &ServiceRequest) -> Result<(), Problem> {
+    match origin::of(app, request.headers()) {
+        Origin::Own => Ok(()),
+        Origin::Unsaid if request.cookie(session::COOKIE).is_none() => Ok(()),
+        Origin::Unsaid | Origin::Foreign => Err(Problem::cross_site()),
     }
 }
 

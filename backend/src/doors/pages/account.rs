@@ -8,10 +8,11 @@ use serde::Deserialize;
 use super::error::PageError;
 use super::frame::Frame;
 use super::reader::Reader;
-use super::sign_in::{address, keep_language, too_many};
+use super::sign_in::{keep_language, too_many};
 use crate::app::App;
 use crate::auth::login::{LoginError, confirm_password};
 use crate::auth::totp;
+use crate::doors::address;
 use crate::texts::Language;
 
 /// Language and theme.
@@ -28,6 +29,13 @@ pub struct Password {
     csrf: String,
     current: String,
     new: String,
+}
+
+/// A wish for a second factor.
+#[derive(Deserialize)]
+pub struct Wish {
+    csrf: String,
+    current: String,
 }
 
 /// The first code of an authenticator.
@@ -97,29 +105,45 @@ pub async fn password(
     form: web::Form<Password>,
 ) -> Result<HttpResponse, PageError> {
     reader.check(&form.csrf)?;
-    let user = reader.caller.actor();
-    let wrong = |error: String| Shown { error: Some(error), ..Shown::default() };
-    match confirm_password(&app, &user, &form.current, address(&request)).await {
-        Ok(true) => {}
-        Ok(false) => return page(&app, &reader, wrong(reader.t.get("sign-in-wrong"))).await,
-        Err(LoginError::TooMany(error)) => return page(&app, &reader, wrong(too_many(reader.t, &error))).await,
-        Err(LoginError::Accounts(error)) => return Err(reader.refuse(error)),
+    if let Some(wrong) = wrong_password(&app, &request, &reader, &form.current).await? {
+        return page(&app, &reader, wrong).await;
     }
     let hash = match app.passwords.hash(&form.new).await {
         Ok(hash) => hash,
-        Err(error) => return page(&app, &reader, wrong(error.to_string())).await,
+        Err(error) => return page(&app, &reader, Shown { error: Some(error.to_string()), ..Shown::default() }).await,
     };
     app.accounts.set_password(reader.session.user_id(), &hash).await.map_err(|e| reader.refuse(e))?;
     Ok(reader.back("/login", "ok", &reader.t.get("password-changed")))
 }
 
-/// `POST /account/totp`: offers a second factor; nothing is stored before its first code.
+/// What to show when `typed` is not the reader's password: a session that was left open is not enough for a change of
+/// what one logs in with.
+async fn wrong_password(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+    reader: &Reader,
+    typed: &str,
+) -> Result<Option<Shown>, PageError> {
+    let error = match confirm_password(app, &reader.caller.actor(), typed, address::of(app, request)).await {
+        Ok(true) => return Ok(None),
+        Ok(false) => reader.t.get("sign-in-wrong"),
+        Err(LoginError::TooMany(error)) => too_many(reader.t, &error),
+        Err(LoginError::Accounts(error)) => return Err(reader.refuse(error)),
+    };
+    Ok(Some(Shown { error: Some(error), ..Shown::default() }))
+}
+
+/// `POST /account/totp`: asks for the password and offers a second factor; nothing is stored before its first code.
 pub async fn offer(
     app: web::Data<App>,
+    request: HttpRequest,
     reader: Reader,
-    form: web::Form<super::team::Plain>,
+    form: web::Form<Wish>,
 ) -> Result<HttpResponse, PageError> {
     reader.check(&form.csrf)?;
+    if let Some(wrong) = wrong_password(&app, &request, &reader, &form.current).await? {
+        return page(&app, &reader, wrong).await;
+    }
     let enrol = enrol(&app, &reader)?;
     page(&app, &reader, Shown { enrol: Some(enrol), ..Shown::default() }).await
 }

@@ -17,6 +17,8 @@ mod routes;
 mod setup;
 mod sign_in;
 mod team;
+#[cfg(test)]
+mod tests;
 mod volumes;
 mod words;
 

@@ -8,10 +8,11 @@ use serde::Deserialize;
 
 use super::error::{PageError, door};
 use super::frame::Door;
-use super::sign_in::{address, agent, answer, begin, chosen_door, keep_language, too_many};
+use super::sign_in::{agent, answer, begin, chosen_door, keep_language, too_many};
 use crate::app::App;
 use crate::auth::login::LoginError;
 use crate::auth::setup;
+use crate::doors::address;
 
 /// What the address brings along.
 #[derive(Debug, Default, Deserialize)]
@@ -66,7 +67,7 @@ pub async fn finish(
         token: form.token.trim(),
         name: form.name.trim(),
         password: &form.password,
-        address: address(&request),
+        address: address::of(&app, &request),
         agent: &agent,
     };
     let again = |status: StatusCode, error: String| {
@@ -76,7 +77,7 @@ pub async fn finish(
     };
     let t = door(&request).t;
     match setup::finish(&app, first).await {
-        Ok(Some(session)) => Ok(begin(&request, &session, "/")),
+        Ok(Some(session)) => Ok(begin(&app, &request, &session, "/")),
         Ok(None) => again(StatusCode::FORBIDDEN, t.get("setup-token-wrong")),
         Err(LoginError::TooMany(error)) => again(StatusCode::TOO_MANY_REQUESTS, too_many(t, &error)),
         Err(LoginError::Accounts(error)) => again(StatusCode::BAD_REQUEST, error.to_string()),

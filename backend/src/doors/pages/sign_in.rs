@@ -1,7 +1,5 @@
 //! `GET /login`, `POST /login`, `POST /logout`: equal answers for unknown users and wrong passwords.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, USER_AGENT};
@@ -16,6 +14,7 @@ use crate::accounts::NewSession;
 use crate::app::App;
 use crate::auth::login::{Attempt, LoginError, Outcome, login};
 use crate::auth::{session, setup};
+use crate::doors::address;
 use crate::texts::{Language, Texts};
 
 /// Cookie that keeps the language before somebody is signed in.
@@ -78,7 +77,7 @@ pub async fn sign_in(
         name: form.name.trim(),
         password: &form.password,
         code: &form.code,
-        address: address(&request),
+        address: address::of(&app, &request),
         agent: &agent,
         old_cookie: old.as_ref().map(Cookie::value),
     };
@@ -88,7 +87,7 @@ pub async fn sign_in(
     };
     let t = door(&request).t;
     match login(&app, attempt).await {
-        Ok(Outcome::In(session)) => Ok(begin(&request, &session, &next_path(&form.next))),
+        Ok(Outcome::In(session)) => Ok(begin(&app, &request, &session, &next_path(&form.next))),
         Ok(Outcome::CodeWanted) => again(StatusCode::UNAUTHORIZED, t.get("code-hint")),
         Ok(Outcome::Wrong) => again(StatusCode::UNAUTHORIZED, t.get("sign-in-wrong")),
         Err(LoginError::TooMany(error)) => again(StatusCode::TOO_MANY_REQUESTS, too_many(t, &error)),
@@ -110,8 +109,9 @@ pub async fn sign_out(
 }
 
 /// The answer that sets the session's cookie and goes on to `place`.
-pub(super) fn begin(request: &HttpRequest, session: &NewSession, place: &str) -> HttpResponse {
-    let secure = request.connection_info().scheme() == "https";
+pub(super) fn begin(app: &App, request: &HttpRequest, session: &NewSession, place: &str) -> HttpResponse {
+    let public = app.config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    let secure = public || request.connection_info().scheme() == "https";
     let cookie = Cookie::build(session::COOKIE, session.cookie.expose().to_owned())
         .path("/")
         .http_only(true)
@@ -124,11 +124,6 @@ pub(super) fn begin(request: &HttpRequest, session: &NewSession, place: &str) ->
 /// The sentence for somebody who tried too often.
 pub(super) fn too_many(t: Texts, error: &crate::auth::TooMany) -> String {
     t.with("sign-in-throttled", i64::try_from(error.seconds).unwrap_or(i64::MAX))
-}
-
-/// The address of the peer; a name that is none counts as one place.
-pub(super) fn address(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
 }
 
 /// What the browser says about itself, cut to what a list shows.

@@ -36,6 +36,54 @@ async fn ask_rest(instance: &Instance, row: &Row, who: &str) -> u16 {
     send(instance, request).await
 }
 
+/// What is wrong with a session's request that its page did not send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forged {
+    /// It has no CSRF token.
+    NoToken,
+    /// It has another session's token.
+    WrongToken,
+    /// It does not say where it comes from.
+    NoOrigin,
+    /// It comes from another site.
+    ForeignOrigin,
+}
+
+impl Forged {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::NoToken, Self::WrongToken, Self::NoOrigin, Self::ForeignOrigin];
+}
+
+/// The status that a request gets which carries the owner's cookie but is forged.
+pub async fn ask_forged(instance: &Instance, row: &Row, forged: Forged) -> u16 {
+    let accounts = &instance.app.accounts;
+    let user = accounts.user_named("owner").await.unwrap();
+    let begun = accounts.begin_session(user.id, "192.0.2.1", "test").await.unwrap();
+    let other = accounts.begin_session(user.id, "192.0.2.1", "test").await.unwrap();
+    let mut request = TestRequest::with_uri(&path(row))
+        .method(method(row))
+        .insert_header(("host", "sampan.test"))
+        .insert_header(("cookie", format!("{}={}", session::COOKIE, begun.cookie.expose())));
+    let token = match forged {
+        Forged::NoToken => "",
+        Forged::WrongToken => other.csrf.expose(),
+        Forged::NoOrigin | Forged::ForeignOrigin => begun.csrf.expose(),
+    };
+    match forged {
+        Forged::NoOrigin => {}
+        Forged::ForeignOrigin => request = request.insert_header(("origin", "http://evil.test")),
+        _ => request = request.insert_header(("origin", "http://sampan.test")),
+    }
+    if row.door == "pages" {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        request = request.insert_header(form).set_payload(format!("csrf={token}&{}", row.body));
+    } else {
+        let json = ("content-type", "application/json");
+        request = request.insert_header((session::CSRF_HEADER, token)).insert_header(json).set_payload(row.body);
+    }
+    send(instance, request).await
+}
+
 async fn ask_page(instance: &Instance, row: &Row, who: &str) -> u16 {
     let mut request = TestRequest::with_uri(&path(row)).method(method(row));
     let mut csrf = String::new();

@@ -66,6 +66,8 @@ pub enum Rule {
     PageOwn,
     /// A page: who is not known is sent to log in.
     Page,
+    /// A page's form about what is the developer's, and the administrator's to end.
+    PageOneself,
     /// A page about a thing of the team.
     PageOf,
     /// A page about a thing of the team that only those see who may change it.
@@ -103,6 +105,7 @@ impl Row {
             Rule::PageMake => [sent, In, forbidden, In, In, In],
             Rule::PageOwn => [sent, In, forbidden, forbidden, In, In],
             Rule::Page => [sent, In, In, In, In, In],
+            Rule::PageOneself => [sent, hidden, hidden, In, hidden, In],
             Rule::PageOf => [sent, hidden, In, In, In, In],
             Rule::PageWrite => [sent, hidden, forbidden, In, In, In],
         }
@@ -263,16 +266,16 @@ pub const ROWS: &[Row] = &[
     row("pages", "POST", "/images/remove", Rule::PageMake, "image=a"),
     row("pages", "GET", "/volumes", Rule::Page, ""),
     row("pages", "POST", "/volumes/new", Rule::PageMake, "name=other"),
-    row("pages", "POST", "/volumes/remove", Rule::Page, "name=data"),
+    row("pages", "POST", "/volumes/remove", Rule::PageMake, "volume=data&confirm=data"),
     row("pages", "GET", "/team", Rule::Page, ""),
     row("pages", "POST", "/team/switch", Rule::PageOf, "team=blue"),
     row("pages", "POST", "/team/members", Rule::PageOwn, "user=stranger&role=viewer"),
     row("pages", "POST", "/team/members/remove", Rule::PageOwn, "user=viewer"),
     row("pages", "POST", "/team/tokens", Rule::Page, "name=a"),
-    row("pages", "POST", "/team/tokens/revoke", Rule::Page, "id=1"),
+    row("pages", "POST", "/team/tokens/revoke", Rule::PageOneself, "token=2"),
     row("pages", "GET", "/account", Rule::Page, ""),
     row("pages", "POST", "/account/look", Rule::Page, "language=en&theme=dark"),
-    row("pages", "POST", "/account/password", Rule::Page, "old=a&new=b&again=b"),
-    row("pages", "POST", "/account/totp", Rule::Page, "password=a"),
-    row("pages", "POST", "/account/totp/confirm", Rule::Page, "code=1&sealed=1"),
+    row("pages", "POST", "/account/password", Rule::Page, "current=a&new=b"),
+    row("pages", "POST", "/account/totp", Rule::Page, "current=a"),
+    row("pages", "POST", "/account/totp/confirm", Rule::Page, "code=1&secret=1"),
 ];
