@@ -274,6 +274,8 @@ pub struct Security {
     pub pid: NamespaceMode,
     /// `host` or another container's IPC.
     pub ipc: NamespaceMode,
+    /// No `/dev/shm`: Docker's `--ipc none`, beside an IPC namespace of its own.
+    pub without_shm: bool,
     /// `host` name.
     pub uts_host: bool,
     /// `host` cgroup namespace.

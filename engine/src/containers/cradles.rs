@@ -52,6 +52,7 @@ fn kind(owner: &Owner, config: &ContainerConfig) -> Option<Kind> {
         && matches!(config.network, Network::None | Network::Bridge)
         && security.pid == NamespaceMode::Own
         && security.ipc == NamespaceMode::Own
+        && !security.without_shm
         && !security.uts_host
         && security.masked_paths.is_none()
         && security.readonly_paths.is_none()

@@ -156,8 +156,6 @@ fn namespaces_are_its_own_the_hosts_or_shared_or_it_says_why_not() {
     assert!(said.contains("only together with its network"), "{said}");
     let said = docker.fails(&["run", "--rm", "--ipc=container:web", "busybox", "true"], 125);
     assert!(said.contains("sharing another container's IPC namespace is not offered"), "{said}");
-    let said = docker.fails(&["run", "--rm", "--ipc=none", "busybox", "true"], 125);
-    assert!(said.contains("HostConfig.IpcMode none is not there yet"), "{said}");
 }
 
 #[test]
@@ -228,4 +226,24 @@ fn addresses_are_for_user_defined_networks() {
     let docker = Docker::start();
     let said = docker.fails(&["create", "--ip", "172.30.0.9", "busybox"], 1);
     assert!(said.contains("user specified IP address is supported on user defined networks only"), "{said}");
+}
+
+#[test]
+fn ipc_none_has_no_shared_memory_and_the_others_have() {
+    let docker = Docker::start();
+    let look = "grep -c ' /dev/shm ' /proc/self/mounts; readlink /proc/self/ns/ipc";
+    let seen = |mode: &str| {
+        let ended = docker.run(&["run", "--rm", "--ipc", mode, "busybox", "sh", "-c", look]);
+        let (count, namespace) =
+            ended.stdout.trim().split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("two");
+        (count, namespace)
+    };
+    let host = std::fs::read_link("/proc/self/ns/ipc").expect("a namespace").display().to_string();
+    for (mode, mounts) in [("none", "0"), ("private", "1"), ("shareable", "1")] {
+        let (count, namespace) = seen(mode);
+        assert_eq!(count, mounts, "{mode}");
+        assert_ne!(namespace, host, "{mode}");
+    }
+    docker.ok(&["create", "--name", "web", "--ipc", "none", "busybox", "true"]);
+    assert_eq!(docker.inspect("web", ".HostConfig.IpcMode"), "none");
 }

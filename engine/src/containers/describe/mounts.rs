@@ -43,10 +43,11 @@ fn defaults(config: &ContainerConfig) -> Vec<Mount> {
         mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
     ];
-    mounts.push(match config.security.ipc {
-        NamespaceMode::Host => mount("/dev/shm", "bind", "/dev/shm", &["rbind"]),
-        _ => mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm]),
-    });
+    match config.security.ipc {
+        NamespaceMode::Host => mounts.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind"])),
+        _ if config.security.without_shm => {}
+        _ => mounts.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm])),
+    }
     mounts
 }
 

@@ -142,7 +142,7 @@ fn made_elsewhere(asked: &ContainerConfig) -> HostConfig {
         dns_search: Some(asked.dns_search.clone()),
         extra_hosts: some(&asked.extra_hosts),
         group_add: some(&asked.groups),
-        ipc_mode: namespace_mode(&security.ipc, "private"),
+        ipc_mode: namespace_mode(&security.ipc, if security.without_shm { "none" } else { "private" }),
         oom_score_adj: asked.limits.oom_score_adjust.unwrap_or(0),
         pid_mode: namespace_mode(&security.pid, ""),
         privileged: security.privileged,

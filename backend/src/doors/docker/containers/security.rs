@@ -22,7 +22,8 @@ impl HostConfig {
             readonly_paths: self.readonly_paths.clone(),
             user_namespace_host: host_or(&self.userns_mode, "", "user")?,
             pid: namespace(&self.pid_mode, "PID")?,
-            ipc: namespace(ipc_word(&self.ipc_mode)?, "IPC")?,
+            ipc: namespace(ipc_word(&self.ipc_mode), "IPC")?,
+            without_shm: self.ipc_mode == "none",
             uts_host: host_or(&self.uts_mode, "", "UTS")?,
             cgroup_host: host_or(&self.cgroupns_mode, "private", "cgroup namespace")?,
             ..Security::default()
@@ -34,12 +35,11 @@ impl HostConfig {
     }
 }
 
-fn ipc_word(mode: &str) -> Result<&str, DockerError> {
+fn ipc_word(mode: &str) -> &str {
     match mode {
-        // Every container's IPC can be joined by others of its team, which is what `shareable` asks for.
-        "private" | "shareable" => Ok(""),
-        "none" => Err(DockerError::unsupported("HostConfig.IpcMode none is not there yet")),
-        other => Ok(other),
+        // `shareable` allows what nobody can ask for here: `container:NAME` is refused.
+        "private" | "shareable" | "none" => "",
+        other => other,
     }
 }
 
@@ -158,7 +158,6 @@ mod tests {
             (serde_json::json!({"SecurityOpt": ["seccomp={"]}), 400),
             (serde_json::json!({"SecurityOpt": ["what"]}), 400),
             (serde_json::json!({"SecurityOpt": ["apparmor=docker-default"]}), 501),
-            (serde_json::json!({"IpcMode": "none"}), 501),
         ] {
             assert_eq!(read(json.clone()).unwrap_err().status, status, "{json}");
         }
