@@ -60,7 +60,7 @@ struct Made {
 /// 64 random hexadecimal digits.
 pub(crate) fn new_id() -> String {
     let bytes: [u8; 32] = rand::random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 impl Shared {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use sampan_engine::containers::Container;
 use sampan_engine::containers::config::Network;
 use sampan_engine::owner::Owner;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::ports::protocol_name;
@@ -44,48 +45,83 @@ fn hex_digest(parts: &[&str]) -> String {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hasher.finalize())
 }
 
-/// `{"bridge": {…}}`.
-pub fn networks(container: &Container) -> Value {
-    let mut networks = Map::new();
-    if let Some(name) = network_name(&container.config.network) {
-        networks.insert(name.to_owned(), endpoint(container, name));
+/// `{"bridge": {…}}`; typed, since a list may have thousands of them.
+#[derive(Debug)]
+pub struct Networks(Option<(&'static str, Endpoint)>);
+
+impl Serialize for Networks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, endpoint)| (name, endpoint)))
     }
-    Value::Object(networks)
 }
 
-/// Docker's `EndpointSettings`.
-fn endpoint(container: &Container, name: &str) -> Value {
+/// Docker's `EndpointSettings`; a unit is `null`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Endpoint {
+    #[serde(rename = "IPAMConfig")]
+    ipam_config: (),
+    links: (),
+    aliases: (),
+    mac_address: String,
+    driver_opts: (),
+    gw_priority: u8,
+    #[serde(rename = "NetworkID")]
+    network_id: String,
+    #[serde(rename = "EndpointID")]
+    endpoint_id: String,
+    gateway: String,
+    #[serde(rename = "IPAddress")]
+    ip_address: String,
+    #[serde(rename = "IPPrefixLen")]
+    ip_prefix_len: u8,
+    #[serde(rename = "IPv6Gateway")]
+    ipv6_gateway: &'static str,
+    #[serde(rename = "GlobalIPv6Address")]
+    global_ipv6_address: &'static str,
+    #[serde(rename = "GlobalIPv6PrefixLen")]
+    global_ipv6_prefix_len: u8,
+    #[serde(rename = "DNSNames")]
+    dns_names: (),
+}
+
+/// The networks a container is in.
+pub fn networks(container: &Container) -> Networks {
+    Networks(network_name(&container.config.network).map(|name| (name, endpoint(container, name))))
+}
+
+fn endpoint(container: &Container, name: &str) -> Endpoint {
     let alive = container.state.is_alive();
     let place = container.run.endpoint.as_ref().filter(|_| alive);
     let text = |value: Option<String>| value.unwrap_or_default();
-    json!({
-        "IPAMConfig": null,
-        "Links": null,
-        "Aliases": null,
-        "MacAddress": text(place.map(|place| place.mac.clone())),
-        "DriverOpts": null,
-        "GwPriority": 0,
-        "NetworkID": if alive { network_id(&container.owner, name) } else { String::new() },
-        "EndpointID": if alive { endpoint_id(container, name) } else { String::new() },
-        "Gateway": text(place.map(|place| place.gateway.to_string())),
-        "IPAddress": text(place.map(|place| place.address.to_string())),
-        "IPPrefixLen": place.map_or(0, |place| place.prefix),
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "DNSNames": null,
-    })
+    Endpoint {
+        ipam_config: (),
+        links: (),
+        aliases: (),
+        mac_address: text(place.map(|place| place.mac.clone())),
+        driver_opts: (),
+        gw_priority: 0,
+        network_id: if alive { network_id(&container.owner, name) } else { String::new() },
+        endpoint_id: if alive { endpoint_id(container, name) } else { String::new() },
+        gateway: text(place.map(|place| place.gateway.to_string())),
+        ip_address: text(place.map(|place| place.address.to_string())),
+        ip_prefix_len: place.map_or(0, |place| place.prefix),
+        ipv6_gateway: "",
+        global_ipv6_address: "",
+        global_ipv6_prefix_len: 0,
+        dns_names: (),
+    }
 }
 
 /// Docker's `NetworkSettings`.
 pub fn settings(container: &Container) -> Value {
     let networks = networks(container);
     // The default bridge's endpoint stands here once more, for clients older than named networks.
-    let bridge = networks.get("bridge");
-    let of_bridge = |field: &str| bridge.and_then(|bridge| bridge.get(field)).cloned().unwrap_or_else(|| json!(""));
+    let bridge = networks.0.as_ref().filter(|(name, _)| *name == "bridge").map(|(_, endpoint)| endpoint);
+    let of_bridge = |field: fn(&Endpoint) -> &String| bridge.map(|bridge| field(bridge).as_str()).unwrap_or_default();
     let alive = container.state.is_alive();
     json!({
         "Bridge": "",
@@ -97,14 +133,14 @@ pub fn settings(container: &Container) -> Value {
         "LinkLocalIPv6PrefixLen": 0,
         "SecondaryIPAddresses": null,
         "SecondaryIPv6Addresses": null,
-        "EndpointID": of_bridge("EndpointID"),
-        "Gateway": of_bridge("Gateway"),
+        "EndpointID": of_bridge(|bridge| &bridge.endpoint_id),
+        "Gateway": of_bridge(|bridge| &bridge.gateway),
         "GlobalIPv6Address": "",
         "GlobalIPv6PrefixLen": 0,
-        "IPAddress": of_bridge("IPAddress"),
-        "IPPrefixLen": bridge.map_or(json!(0), |bridge| bridge["IPPrefixLen"].clone()),
+        "IPAddress": of_bridge(|bridge| &bridge.ip_address),
+        "IPPrefixLen": bridge.map_or(0, |bridge| bridge.ip_prefix_len),
         "IPv6Gateway": "",
-        "MacAddress": of_bridge("MacAddress"),
+        "MacAddress": of_bridge(|bridge| &bridge.mac_address),
         "Networks": networks,
     })
 }

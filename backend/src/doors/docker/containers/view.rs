@@ -73,7 +73,7 @@ struct SummaryHost<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct SummaryNetworks {
-    networks: Value,
+    networks: network_settings::Networks,
 }
 
 /// `image`: what the image is called now; `size`: when it was asked for.
