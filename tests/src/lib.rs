@@ -1,4 +1,5 @@
 //! The harness of the end-to-end tests: through public doors only.
 
+pub mod client;
 pub mod images;
 pub mod server;

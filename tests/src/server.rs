@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     child: Child,
     folder: TempDir,
+    data_root: PathBuf,
     http: SocketAddr,
     storage: Option<&'static str>,
 }
@@ -36,10 +37,23 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn start_on(storage: Option<&'static str>) -> Self {
-        let folder = tempfile::Builder::new().prefix("sampan-test-").tempdir().expect("a folder");
+        let folder = new_folder();
+        let data_root = folder.path().join("data");
+        Self::start_in(folder, data_root, storage)
+    }
+
+    /// The same with its data elsewhere, which stays.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_at(data_root: &Path) -> Self {
+        Self::start_in(new_folder(), data_root.to_owned(), None)
+    }
+
+    fn start_in(folder: TempDir, data_root: PathBuf, storage: Option<&'static str>) -> Self {
         let http = free_address();
-        let child = serve(folder.path(), http, storage);
-        let mut server = Self { child, folder, http, storage };
+        let child = serve(folder.path(), &data_root, http, storage);
+        let mut server = Self { child, folder, data_root, http, storage };
         server.wait_until_ready();
         server
     }
@@ -51,7 +65,7 @@ impl Server {
 
     /// The data root.
     pub fn data_root(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data_root.clone()
     }
 
     /// The state root.
@@ -128,7 +142,7 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn again(&mut self) {
-        self.child = serve(self.folder.path(), self.http, self.storage);
+        self.child = serve(self.folder.path(), &self.data_root, self.http, self.storage);
         self.wait_until_ready();
     }
 
@@ -195,13 +209,17 @@ pub fn program() -> PathBuf {
     program
 }
 
-fn serve(folder: &Path, http: SocketAddr, storage: Option<&str>) -> Child {
+fn new_folder() -> TempDir {
+    tempfile::Builder::new().prefix("sampan-test-").tempdir().expect("a folder")
+}
+
+fn serve(folder: &Path, data_root: &Path, http: SocketAddr, storage: Option<&str>) -> Child {
     let storage = storage.map(|storage| ["--storage", storage]);
     let log = std::fs::File::options().create(true).append(true).open(folder.join("serve.log")).expect("log");
     Command::new(program())
         .arg("serve")
         .arg("--data-root")
-        .arg(folder.join("data"))
+        .arg(data_root)
         .arg("--state-root")
         .arg(folder.join("state"))
         .arg("--http")

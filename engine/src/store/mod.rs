@@ -5,4 +5,4 @@ pub(crate) mod images;
 mod open;
 pub(crate) mod volumes;
 
-pub use open::{OpenError, open};
+pub use open::{OpenError, is_between_transactions, open};

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 /// File name in the data root.
 const FILE: &str = "sampan.db";
@@ -54,9 +54,46 @@ pub async fn open(data_root: &Path) -> Result<SqlitePool, OpenError> {
         .max_connections(4)
         // A file does not hang up; asking first would be one more change of threads for each statement.
         .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(is_between_transactions(connection)))
         .connect_with(options)
         .await
         .map_err(|source| OpenError::Open { path: path.clone(), source })?;
     sqlx::migrate!("../migrations").run(&pool).await.map_err(|source| OpenError::Migrate { path, source })?;
     Ok(pool)
+}
+
+/// Whether a connection that comes back to its pool can be used again. A commit that failed for want of space was rolled
+/// back by SQLite itself; sqlx counts its transaction as open from then on and would begin no other one.
+///
+/// # Errors
+/// When the connection broke.
+pub async fn is_between_transactions(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // The rollback of a dropped transaction may still be under way: the answer comes behind it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_itself_leaves_the_next_one_its_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = open(folder.path()).await.unwrap();
+        sqlx::query("CREATE TABLE one (value INTEGER UNIQUE)").execute(&pool).await.unwrap();
+        let mut transaction = pool.begin().await.unwrap();
+        // As when there is no space: the statement fails and takes the transaction with it.
+        let twice = sqlx::query("INSERT OR ROLLBACK INTO one VALUES (1), (1)").execute(&mut *transaction).await;
+        assert!(twice.is_err());
+        drop(transaction);
+        // Its connection is among them.
+        let mut connections = futures_util::future::try_join_all((0..4).map(|_| pool.acquire())).await.unwrap();
+        for connection in &mut connections {
+            connection.begin_with("BEGIN").await.unwrap().rollback().await.unwrap();
+        }
+    }
 }

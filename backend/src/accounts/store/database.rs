@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sampan_engine::store::is_between_transactions;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -42,6 +43,7 @@ impl Accounts {
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            .after_release(|connection, _| Box::pin(is_between_transactions(connection)))
             .connect_with(options.clone())
             .await?;
         MIGRATIONS.run(&write).await?;
@@ -56,6 +58,7 @@ impl Accounts {
             .max_connections(1)
             .min_connections(0)
             .max_lifetime(None)
+            .after_release(|connection, _| Box::pin(is_between_transactions(connection)))
             .connect_lazy_with(options.create_if_missing(false).synchronous(SqliteSynchronous::Normal));
         Ok(Self { read, write, write_soon })
     }

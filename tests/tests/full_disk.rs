@@ -1,0 +1,190 @@
+//! A disk that is full: what needs space says so and leaves nothing half made, what runs goes on, and when there is space
+//! again all works without a restart.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::posix_fallocate;
+use sampan_tests::client::{ask, token};
+use sampan_tests::images;
+use sampan_tests::server::Server;
+use tempfile::TempDir;
+
+/// Size of the disk.
+const DISK_BYTES: u64 = 288 << 20;
+/// What a container's log may lag behind.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A small ext4 on a file, mounted until the end.
+struct Disk {
+    folder: TempDir,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("sampan-disk-").tempdir().unwrap();
+        let image = folder.path().join("image");
+        File::create(&image).unwrap().set_len(DISK_BYTES).unwrap();
+        std::fs::create_dir(folder.path().join("mounted")).unwrap();
+        let disk = Self { folder };
+        run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image));
+        run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(disk.mounted()));
+        disk
+    }
+
+    fn mounted(&self) -> PathBuf {
+        self.folder.path().join("mounted")
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let disk = nix::sys::statvfs::statvfs(&self.mounted()).unwrap();
+        disk.blocks_available() as u64 * disk.fragment_size() as u64
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.mounted().join("filler")
+    }
+
+    /// Takes all space but so much.
+    fn leave(&self, bytes: u64) {
+        let filler = File::options().create(true).append(true).open(self.filler()).unwrap();
+        // What was written a moment ago gets its blocks first.
+        nix::unistd::syncfs(&filler).unwrap();
+        let mut piece = self.free_bytes().saturating_sub(bytes);
+        while piece >= 4096 {
+            let end = filler.metadata().unwrap().len();
+            let taken = posix_fallocate(&filler, end.try_into().unwrap(), piece.try_into().unwrap());
+            piece = if taken.is_ok() { self.free_bytes().saturating_sub(bytes) } else { piece / 2 };
+        }
+    }
+
+    fn give_back(&self) {
+        std::fs::remove_file(self.filler()).unwrap();
+        // A file that was taken away gives its blocks back with the journal's next entry.
+        let begun = Instant::now();
+        while self.free_bytes() < 32 << 20 {
+            assert!(begun.elapsed() < SOON, "the space does not come back");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.mounted()).status();
+    }
+}
+
+fn run(command: &mut Command) {
+    let ended = command.output().unwrap();
+    assert!(ended.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ended.stderr));
+}
+
+fn docker(server: &Server, arguments: &[&str]) -> Output {
+    let socket = format!("unix://{}", server.docker_socket().display());
+    Command::new("timeout").args(["-k", "1", "60", "docker", "-H", &socket]).args(arguments).output().unwrap()
+}
+
+fn ok(server: &Server, arguments: &[&str]) -> String {
+    let ended = docker(server, arguments);
+    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8(ended.stdout).unwrap().trim_end().to_owned()
+}
+
+/// What a refusal says.
+fn refused(server: &Server, arguments: &[&str]) -> String {
+    let ended = docker(server, arguments);
+    assert!(!ended.status.success(), "{arguments:?} went well on a full disk");
+    String::from_utf8_lossy(&ended.stderr).into_owned() + &String::from_utf8_lossy(&ended.stdout)
+}
+
+fn assert_tells_of_space(said: &str) {
+    let said = said.to_lowercase();
+    assert!(said.contains("no space left") || said.contains("disk is full"), "{said}");
+}
+
+/// Names of all files below, so that what is left behind shows.
+fn files(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_full_disk_is_told_and_survived() {
+    let disk = Disk::new();
+    let server = Server::start_at(&disk.mounted().join("data"));
+    let data = server.data_root();
+    ok(&server, &["load", "-qi", images::busybox().to_str().unwrap()]);
+    let ticks = "i=0; while :; do i=$((i+1)); echo tick $i; usleep 100000; done";
+    ok(&server, &["run", "-d", "--name", "ticks", "--network", "none", "busybox", "sh", "-c", ticks]);
+    ok(&server, &["run", "-d", "--name", "quiet", "--network", "none", "busybox", "sleep", "1000"]);
+    let owner = token(&server, "amber", "default", "owner");
+    let debian = images::archive("debian");
+    let last = |server: &Server| ok(server, &["logs", "--tail", "1", "ticks"]);
+
+    // An archive stops in the middle.
+    disk.leave(8 << 20);
+    let (before, free) = (files(&data.join("layers")), disk.free_bytes());
+    assert_tells_of_space(&refused(&server, &["load", "-qi", debian.to_str().unwrap()]));
+    assert_eq!(ok(&server, &["images", "-q"]).lines().count(), 1);
+    assert_eq!(files(&data.join("layers")), before);
+    assert!(disk.free_bytes() + (1 << 20) > free, "{} of {free} bytes are free", disk.free_bytes());
+
+    // Nothing is left at all.
+    disk.leave(0);
+    assert_tells_of_space(&refused(&server, &["load", "-qi", debian.to_str().unwrap()]));
+    assert_tells_of_space(&refused(&server, &["run", "--network", "none", "busybox", "true"]));
+    assert_eq!(ok(&server, &["ps", "-a", "--format", "{{.Names}}"]), "quiet\nticks");
+    let volume = docker(&server, &["volume", "create", "kept"]);
+    let kept = ok(&server, &["volume", "ls", "-q"]).contains("kept");
+    assert_eq!(volume.status.success(), kept, "{}", String::from_utf8_lossy(&volume.stderr));
+    if !kept {
+        assert_tells_of_space(&String::from_utf8_lossy(&volume.stderr));
+    }
+
+    // What runs goes on: it is told itself that it cannot write, and hears no more of it.
+    let said = refused(&server, &["exec", "quiet", "dd", "if=/dev/zero", "of=/large", "bs=1M", "count=64"]);
+    assert_tells_of_space(&said);
+    assert_eq!(ok(&server, &["exec", "quiet", "echo", "here"]), "here");
+    let processor = |server: &Server| ok(server, &["exec", "ticks", "cat", "/proc/1/stat"]);
+    let at = processor(&server);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_ne!(processor(&server), at, "the writer of a log stands still");
+    assert_eq!(ok(&server, &["inspect", "-f", "{{.State.Running}}", "ticks"]), "true");
+
+    // Space again, also for what the database wanted to write.
+    ok(&server, &["exec", "quiet", "rm", "-f", "/large"]);
+    disk.give_back();
+    let pid = server.pid();
+    let (begun, old) = (Instant::now(), last(&server));
+    while last(&server) == old {
+        assert!(begun.elapsed() < SOON, "the log does not go on after {old}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(ok(&server, &["run", "--rm", "--network", "none", "busybox", "echo", "again"]), "again");
+    ok(&server, &["volume", "create", "again"]);
+    ok(&server, &["load", "-qi", debian.to_str().unwrap()]);
+    assert_eq!(ok(&server, &["run", "--rm", "--network", "none", "debian:bookworm", "echo", "whole"]), "whole");
+    let audited = |server: &Server| ask(server, "GET", "/api/v1/audit", &owner, b"").1.to_string();
+    let begun = Instant::now();
+    while !audited(&server).contains(r#""target":"again""#) {
+        assert!(begun.elapsed() < SOON, "{}", audited(&server));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(ok(&server, &["stop", "-t", "0", "ticks"]), "ticks");
+    assert_eq!(server.pid(), pid);
+}
