@@ -23,6 +23,9 @@ const CONNECTIONS: usize = 4096;
 const HEAD: Duration = Duration::from_secs(10);
 /// Quiet connections are kept for so long.
 const KEPT: Duration = Duration::from_secs(60);
+/// A client that takes none of what waits for it for so long is gone, whatever its kernel says: nothing else would ever
+/// end a connection whose reader stands still.
+const TAKEN: Duration = Duration::from_secs(30);
 /// What runs has so long to end when the server stops.
 const STOP_SECONDS: u64 = 5;
 /// Nothing from elsewhere, nothing inline (Content Security Policy Level 3).
@@ -113,6 +116,7 @@ pub(crate) fn site(
 /// When the reference page cannot be rendered or the listener not be used.
 pub fn server(app: Data<App>, listener: TcpListener) -> anyhow::Result<Server> {
     let shared = Shared::new(app, &Rendered::new()?, live::Patience::default());
+    let_go_of_the_stuck(&listener, TAKEN)?;
     let server = HttpServer::new(move || site(shared.clone()))
         .workers(WORKERS)
         .max_connections(CONNECTIONS)
@@ -122,6 +126,13 @@ pub fn server(app: Data<App>, listener: TcpListener) -> anyhow::Result<Server> {
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// Ends connections that are accepted here when their clients take nothing for so long (TCP_USER_TIMEOUT, tcp(7), which
+/// they have from their listener).
+pub(super) fn let_go_of_the_stuck(listener: &TcpListener, after: Duration) -> std::io::Result<()> {
+    let milliseconds = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+    Ok(rustix::net::sockopt::set_tcp_user_timeout(listener, milliseconds)?)
 }
 
 /// What every answer says, unless it says otherwise.

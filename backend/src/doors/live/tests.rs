@@ -16,7 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::Patience;
 use crate::accounts::{NewSession, NewToken};
 use crate::auth::{Role, Scopes, session};
-use crate::doors::http::{Rendered, Shared, site};
+use crate::doors::http::{Rendered, Shared, let_go_of_the_stuck, site};
 use crate::testing::{CONTAINER, Instance, TEAM};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -30,6 +30,9 @@ const HASTY: Patience = Patience {
     silent: Duration::from_secs(65),
     allowed: Duration::from_millis(50),
 };
+
+/// What a client may leave untaken.
+const STUCK: Duration = Duration::from_millis(700);
 
 /// An instance at a port of its own.
 struct Site {
@@ -48,6 +51,7 @@ impl Site {
         let shared = Shared::new(instance.app.clone(), &Rendered::new().unwrap(), patience);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let_go_of_the_stuck(&listener, STUCK).unwrap();
         let server = HttpServer::new(move || site(shared.clone())).workers(1).disable_signals().listen(listener);
         let server = server.unwrap().run();
         let handle = server.handle();
@@ -355,4 +359,32 @@ async fn a_client_that_answers_no_ping_is_let_go_and_one_that_does_stays() {
     };
     assert!(took >= silence - HASTY.ping, "{took:?}");
     assert_stays(&mut lively).await;
+}
+
+/// Whether the kernel has the server's end of a connection (/proc/net/tcp: addresses with their ports in hexadecimal).
+fn has_connection(server: SocketAddr, client: SocketAddr) -> bool {
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    table.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let ends = (words.next(), words.next());
+        matches!(ends, (Some(local), Some(remote)) if local.ends_with(&port(server)) && remote.ends_with(&port(client)))
+    })
+}
+
+#[actix_web::test]
+async fn a_client_that_takes_none_of_its_answer_is_let_go() {
+    let site = Site::start().await;
+    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    let own = stream.local_addr().unwrap();
+    // More than all buffers between take, without end.
+    let asked = "GET /api/v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    tokio::time::sleep(STUCK / 2).await;
+    assert!(has_connection(site.address, own));
+    let until = Instant::now() + LONG;
+    while has_connection(site.address, own) {
+        assert!(Instant::now() < until, "it is kept");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
