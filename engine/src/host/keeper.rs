@@ -130,7 +130,7 @@ impl Keeper {
     /// # Errors
     /// [`HostError::Keeper`].
     pub fn forget(&self, prefix: &str) -> Result<(), HostError> {
-        self.ask(&Request::Drop { prefix: prefix.to_owned() }, &[]).map(drop)
+        self.ask(&Request::Drop { prefixes: vec![prefix.to_owned()] }, &[]).map(drop)
     }
 
     /// Names of what is kept.

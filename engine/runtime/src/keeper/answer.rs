@@ -44,8 +44,8 @@ impl Keeper {
                 Answer::Done
             }
             Request::PutAll { names } => self.put_all(names, descriptors),
-            Request::Drop { prefix } => {
-                self.store.drop_prefix(&prefix);
+            Request::Drop { prefixes } => {
+                prefixes.iter().for_each(|prefix| self.store.drop_prefix(prefix));
                 Answer::Done
             }
             Request::Confirm { id, pid } => {

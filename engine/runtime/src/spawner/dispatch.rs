@@ -186,7 +186,7 @@ impl Spawner {
         }
         self.running.remove(id);
         self.give_back(id);
-        if self.fresh.remove(id) {
+        if self.fresh.contains(id) {
             // It never ran.
             return Ok(());
         }
@@ -195,6 +195,8 @@ impl Spawner {
         if let Some(cgroup) = self.existing_cgroup(&sandbox)? {
             self.discard(cgroup);
         }
+        // As it was before its first run: a removal right behind has nothing more to ask the others.
+        self.fresh.insert(id.to_owned());
         Ok(())
     }
 
@@ -206,15 +208,13 @@ impl Spawner {
     /// Lets go of kept namespaces and of the address; goes on after an error.
     pub(super) fn let_go(&mut self, sandbox: &Sandbox) {
         let id = &sandbox.id;
-        self.kept.remove(id);
-        self.drop_namespaces(id, sandbox.network == crate::sandbox::NetworkMode::Bridge);
-        if let Err(refusal) = self.peers.drop_kept(id, "pidfd") {
-            eprintln!("spawner: while letting go of container {id}: {refusal}");
-        }
+        self.networks.extend(self.kept.remove(id).and_then(|kept| kept.network));
+        self.let_peers_forget(id, sandbox.network == crate::sandbox::NetworkMode::Bridge);
     }
 
     fn remove(&mut self, id: &str) -> Result<(), Refusal> {
         self.release(id)?;
+        self.fresh.remove(id);
         let folder = files::folder(self.data.as_fd(), id)?;
         folders::remove_layer(folder.as_fd())
     }
@@ -236,8 +236,9 @@ impl Spawner {
         self.garbage = others;
     }
 
-    /// What could be torn down later: empty cgroups, images nobody uses.
+    /// What could be torn down later: network namespaces, empty cgroups, images nobody uses.
     pub(super) fn sweep(&mut self) {
+        self.networks.clear();
         for cgroup in std::mem::take(&mut self.garbage) {
             let gone = cgroup.kill_all().and_then(|()| cgroup.remove());
             if let Err(error) = gone {

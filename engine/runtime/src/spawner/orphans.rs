@@ -24,7 +24,7 @@ impl Spawner {
                 continue;
             };
             if self.is_orphan(id) {
-                self.drop_namespaces(id, true);
+                self.let_peers_forget(id, true);
             }
         }
         Ok(())
@@ -59,7 +59,7 @@ impl Spawner {
             };
             for (id, _) in endpoints {
                 if self.is_orphan(&id) {
-                    self.drop_namespaces(&id, true);
+                    self.let_peers_forget(&id, true);
                 }
             }
             match next {

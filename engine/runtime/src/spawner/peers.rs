@@ -68,8 +68,9 @@ impl Peers {
     }
 
     /// Lets keeper let go of what is kept of a container under names that start so.
-    pub fn drop_kept(&mut self, id: &str, what: &str) -> Result<(), Refusal> {
-        self.keeper(&keeper::Request::Drop { prefix: format!("container/{id}/{what}") }, &[]).map(drop)
+    pub fn drop_kept(&mut self, id: &str, what: &[&str]) -> Result<(), Refusal> {
+        let prefixes = what.iter().map(|what| format!("container/{id}/{what}")).collect();
+        self.keeper(&keeper::Request::Drop { prefixes }, &[]).map(drop)
     }
 
     /// One question to a team's monitor, which is started if need be.

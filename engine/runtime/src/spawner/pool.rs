@@ -246,8 +246,10 @@ impl Spawner {
             // Else what is on its way would come when nobody listens.
             drop(stands(&connection));
         }
-        drop(entry.standing);
-        self.drop_namespaces(id, entry.kind.network == NetworkMode::Bridge);
+        if let Some((_, kept)) = entry.standing {
+            self.networks.extend(kept.network);
+        }
+        self.let_peers_forget(id, entry.kind.network == NetworkMode::Bridge);
         let path = format!("{}/{}/{id}", self.parent.path(), entry.kind.team.key);
         if let Ok(Some(cgroup)) = Cgroup::open(self.parent.layout(), &path) {
             self.discard(cgroup);
@@ -270,9 +272,9 @@ impl Spawner {
         }
     }
 
-    /// Lets keeper and net forget the namespaces and the address of `id`; goes on after an error.
-    pub(super) fn drop_namespaces(&mut self, id: &str, on_bridge: bool) {
-        let mut done = vec![self.peers.drop_kept(id, "userns"), self.peers.drop_kept(id, "netns")];
+    /// Lets keeper and net forget namespaces, process and address of `id`; goes on after an error.
+    pub(super) fn let_peers_forget(&mut self, id: &str, on_bridge: bool) {
+        let mut done = vec![self.peers.drop_kept(id, &["userns", "netns", "pidfd"])];
         if on_bridge {
             done.push(self.peers.net(&net::Request::Detach { id: id.to_owned() }, &[]).map(drop));
         }

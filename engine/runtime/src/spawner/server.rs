@@ -31,7 +31,7 @@ use crate::wire::{Refusal, RefusalKind};
 /// How long the loop rests before it tears down what is left.
 const REST: Duration = Duration::from_millis(20);
 
-/// So many cgroups wait for it at most.
+/// So many cgroups and network namespaces wait for it at most.
 const GARBAGE: usize = 64;
 
 /// Everything that spawner holds.
@@ -54,9 +54,12 @@ pub(super) struct Spawner {
     pub filters: HashMap<String, Option<seccomp::Program>>,
     /// Cgroups to remove when there is time.
     pub garbage: Vec<Cgroup>,
+    /// Network namespaces to close when there is time: the kernel tears down together those that it is given together,
+    /// and holds up the making of links meanwhile.
+    pub networks: Vec<OwnedFd>,
     /// Cradles that wait for the next starts.
     pub pool: Pool,
-    /// Containers made since our birth and not started yet: nothing of theirs can be kept anywhere.
+    /// Containers made since our birth and not started yet, or let go of since: nothing of theirs is kept anywhere.
     pub fresh: HashSet<String>,
 }
 
@@ -108,6 +111,7 @@ impl Spawner {
             kept: HashMap::new(),
             filters: HashMap::new(),
             garbage: Vec::new(),
+            networks: Vec::new(),
             pool: Pool::default(),
             fresh: HashSet::new(),
         })
@@ -137,12 +141,25 @@ impl Spawner {
                 let answer = job.finish().map_or_else(Answer::Refused, |()| Answer::Done);
                 over.extend(waiting.into_iter().filter(|client| client.send(&answer, &[]).is_ok()));
             }
-            for index in (0..clients.len()).rev().filter(|&index| of_clients[index]) {
+            // The oldest connection first: starts come over it, teardown over a later one.
+            let mut left = Vec::new();
+            for index in (0..clients.len()).filter(|&index| of_clients[index]) {
                 match self.serve_one(&clients[index], &jobs) {
                     Served::Answered => {}
-                    Served::Over => drop(clients.swap_remove(index)),
-                    Served::Started(job) => jobs.push((*job, vec![clients.swap_remove(index)])),
-                    Served::Joined(job) => jobs[job].1.push(clients.swap_remove(index)),
+                    // The others' next requests may join it.
+                    served @ Served::Started(_) => {
+                        left.push((index, served));
+                        break;
+                    }
+                    served => left.push((index, served)),
+                }
+            }
+            for (index, served) in left.into_iter().rev() {
+                let client = clients.remove(index);
+                match served {
+                    Served::Answered | Served::Over => {}
+                    Served::Started(job) => jobs.push((*job, vec![client])),
+                    Served::Joined(job) => jobs[job].1.push(client),
                 }
             }
             clients.extend(over);
@@ -169,7 +186,8 @@ impl Spawner {
         polled.extend(jobs.iter().map(|(job, _)| PollFd::new(&job.connection, PollFlags::IN)));
         let coming: Vec<(&str, &Connection)> = self.pool.coming().collect();
         polled.extend(coming.iter().map(|(_, connection)| PollFd::new(*connection, PollFlags::IN)));
-        let rest = if self.garbage.is_empty() { self.pool.rest() } else { Some(REST) };
+        let tidy = self.garbage.is_empty() && self.networks.is_empty();
+        let rest = if tidy { self.pool.rest() } else { Some(REST) };
         let rest =
             rest.map(|rest| rustix::event::Timespec { tv_sec: rest.as_secs() as _, tv_nsec: rest.subsec_nanos() as _ });
         match poll(&mut polled, rest.as_ref()) {
@@ -228,7 +246,7 @@ impl Spawner {
         };
         let sent = client.send(&answer, &borrow(&descriptors)).is_ok();
         self.raise_wanted();
-        if self.garbage.len() > GARBAGE {
+        if self.garbage.len().max(self.networks.len()) > GARBAGE {
             self.sweep();
         }
         if sent { Served::Answered } else { Served::Over }

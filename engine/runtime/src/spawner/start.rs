@@ -307,12 +307,8 @@ impl Spawner {
     fn take_back(&mut self, sandbox: &Sandbox) {
         let id = &sandbox.id;
         let abandon = ToMonitor::Abandon { id: id.clone() };
-        let done = [
-            self.peers.monitor(&sandbox.team, &abandon, &[]),
-            self.peers.drop_kept(id, "stdio"),
-            self.peers.drop_kept(id, "pidfd"),
-            self.peers.drop_kept(id, "folder"),
-        ];
+        let done =
+            [self.peers.monitor(&sandbox.team, &abandon, &[]), self.peers.drop_kept(id, &["stdio", "pidfd", "folder"])];
         for refusal in done.into_iter().filter_map(Result::err) {
             eprintln!("spawner: after a failed start of container {id}: {refusal}");
         }

@@ -56,10 +56,10 @@ pub enum Request {
         /// The name.
         name: String,
     },
-    /// Closes all that is kept under names that start with `prefix`.
+    /// Closes all that is kept under names that start with one of `prefixes`.
     Drop {
-        /// Prefix of names.
-        prefix: String,
+        /// Prefixes of names.
+        prefixes: Vec<String>,
     },
     /// Lists the names that start with `prefix`; refused (exhausted) beyond [`NAMES`] of them.
     List {

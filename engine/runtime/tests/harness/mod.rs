@@ -398,8 +398,10 @@ fn serve_keeper(
                     }
                     None => keeper::Answer::Refused(Refusal { kind: RefusalKind::NotFound, message: name }),
                 },
-                keeper::Request::Drop { prefix } => {
-                    kept.lock().expect("lock").retain(|name, _| !name.starts_with(&prefix));
+                keeper::Request::Drop { prefixes } => {
+                    kept.lock()
+                        .expect("lock")
+                        .retain(|name, _| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
                     keeper::Answer::Done
                 }
                 keeper::Request::Watch { what, .. } => {

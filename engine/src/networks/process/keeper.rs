@@ -50,7 +50,7 @@ impl Keeper {
 
     /// Closes what is kept for this id.
     pub(super) fn forget(&self, id: &str) -> io::Result<()> {
-        self.ask(&Request::Drop { prefix: format!("port/{id}/") }, &[]).map(drop)
+        self.ask(&Request::Drop { prefixes: vec![format!("port/{id}/")] }, &[]).map(drop)
     }
 
     /// The sockets that are kept for this id, in the order of `keep`.
