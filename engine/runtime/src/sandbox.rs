@@ -25,6 +25,9 @@ pub struct Sandbox {
     pub root: Root,
     /// Which network it joins.
     pub network: NetworkMode,
+    /// Its hardware address on the team's bridge; none: one that follows from its IPv4 address.
+    #[serde(default)]
+    pub mac: Option<[u8; 6]>,
     /// Off only for what docs/user-namespaces.md lists (privileged, host pid or network, `--userns=host`).
     pub user_namespace: bool,
     /// Standard streams.

@@ -64,6 +64,8 @@ pub struct ContainerConfig {
     pub publish_all: bool,
     /// Its network.
     pub network: Network,
+    /// Its hardware address on the bridge, of one interface (unicast); none: one that follows from its address.
+    pub mac: Option<[u8; 6]>,
     /// Resolvers instead of the host's.
     pub dns: Vec<Ipv4Addr>,
     /// Search domains.

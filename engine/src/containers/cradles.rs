@@ -56,6 +56,7 @@ fn kind(owner: &Owner, config: &ContainerConfig) -> Option<Kind> {
         && !security.uts_host
         && security.masked_paths.is_none()
         && security.readonly_paths.is_none()
+        && config.mac.is_none()
         && config.devices.is_empty()
         && config.sysctls.is_empty()
         && config.shm_bytes.is_none();

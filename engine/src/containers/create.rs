@@ -123,6 +123,7 @@ impl Shared {
                     NetworkMode::Container { id: resolved.network_container.clone().unwrap_or_default() }
                 }
             },
+            mac: config.mac,
             user_namespace: describe::has_user_namespace(&config),
             stdio: Stdio { tty: config.tty, stdin: config.open_stdin, stdin_once: config.stdin_once },
             restart: config.restart,

@@ -247,3 +247,28 @@ fn ipc_none_has_no_shared_memory_and_the_others_have() {
     docker.ok(&["create", "--name", "web", "--ipc", "none", "busybox", "true"]);
     assert_eq!(docker.inspect("web", ".HostConfig.IpcMode"), "none");
 }
+
+#[test]
+fn a_hardware_address_is_the_containers_over_all_its_runs() {
+    let docker = Docker::start();
+    let mac = "02:42:ac:11:00:77";
+    docker.ok(&["run", "-d", "--name", "web", "--mac-address", mac, "busybox", "sleep", "1000"]);
+    docker.ok(&["run", "-d", "--name", "other", "busybox", "sleep", "1000"]);
+    let inside = |name: &str| docker.ok(&["exec", name, "cat", "/sys/class/net/eth0/address"]);
+    assert_eq!(inside("web"), mac);
+    assert_ne!(inside("other"), mac);
+    assert_eq!(docker.inspect("web", ".NetworkSettings.Networks.bridge.MacAddress"), mac);
+    // Neighbours find it by that address.
+    let address = docker.inspect("web", ".NetworkSettings.Networks.bridge.IPAddress");
+    let script = format!("ping -c 1 -W 5 {} >/dev/null && cat /proc/net/arp", address.as_str().expect("an address"));
+    assert!(docker.ok(&["exec", "other", "sh", "-c", &script]).contains(mac));
+    docker.ok(&["restart", "-t", "0", "web"]);
+    assert_eq!(inside("web"), mac);
+    // The process that made it may die: another one knows.
+    docker.server_ref().kill_helper("net");
+    docker.until("net is back", |docker| docker.run(&["run", "--rm", "busybox", "true"]).code == 0);
+    docker.ok(&["restart", "-t", "0", "web"]);
+    assert_eq!(inside("web"), mac);
+    let said = docker.fails(&["create", "--mac-address", mac, "--network", "none", "busybox"], 1);
+    assert!(said.contains("conflicting options: mac-address and the network mode"), "{said}");
+}

@@ -17,19 +17,26 @@ pub(super) fn furnish(
     id: &str,
     team: &Team,
     mode: &NetworkMode,
+    mac: Option<[u8; 6]>,
     namespace: BorrowedFd<'_>,
 ) -> Result<Option<Endpoint>, Refusal> {
     match mode {
-        NetworkMode::Bridge => attach(peers, id, &team.key, namespace).map(Some),
+        NetworkMode::Bridge => attach(peers, id, &team.key, mac, namespace).map(Some),
         _ => bring_up_loopback(namespace).map(|()| None),
     }
 }
 
 /// Puts it on the team's bridge; the address is kept under `id`.
-pub(super) fn attach(peers: &mut Peers, id: &str, team: &str, namespace: BorrowedFd<'_>) -> Result<Endpoint, Refusal> {
+fn attach(
+    peers: &mut Peers,
+    id: &str,
+    team: &str,
+    mac: Option<[u8; 6]>,
+    namespace: BorrowedFd<'_>,
+) -> Result<Endpoint, Refusal> {
     // NETLINK_ROUTE is protocol 0, the default.
     let route = socket_inside(namespace, AddressFamily::NETLINK, SocketType::RAW, None)?;
-    let request = Request::Attach { id: id.to_owned(), team: team.to_owned() };
+    let request = Request::Attach { id: id.to_owned(), team: team.to_owned(), mac };
     match peers.net(&request, &[namespace, route.as_fd()])? {
         Answer::Attached(endpoint) => Ok(endpoint),
         _ => Err(strange("net")),

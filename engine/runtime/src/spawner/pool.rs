@@ -46,6 +46,7 @@ impl Kind {
         let own = [&joined.network, &joined.pid, &joined.ipc, &joined.uts, &joined.cgroup];
         let common = own.iter().all(|whose| **whose == Whose::Own)
             && matches!(sandbox.network, NetworkMode::None | NetworkMode::Bridge)
+            && sandbox.mac.is_none()
             && plan.devices.is_empty()
             && plan.furniture.parameters.is_empty();
         let mappings = joined.mappings.clone().filter(|_| common)?;
@@ -161,7 +162,7 @@ impl Spawner {
         let cgroup = self.team_cgroup(&kind.team)?.child(id);
         let cgroup = cgroup.map_err(|error| refusal(error.kind(), error.to_string()))?;
         let endpoint = match &network {
-            Some(network) => network::furnish(&mut self.peers, id, &kind.team, &kind.network, network.as_fd())?,
+            Some(network) => network::furnish(&mut self.peers, id, &kind.team, &kind.network, None, network.as_fd())?,
             None => None,
         };
         let cradle = Cradle::raise(&Blueprint {

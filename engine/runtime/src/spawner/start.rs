@@ -408,8 +408,14 @@ impl Spawner {
             None => {}
         }
         if let Some(network) = &kept.network {
-            kept.endpoint =
-                network::furnish(&mut self.peers, &sandbox.id, &sandbox.team, &sandbox.network, network.as_fd())?;
+            kept.endpoint = network::furnish(
+                &mut self.peers,
+                &sandbox.id,
+                &sandbox.team,
+                &sandbox.network,
+                sandbox.mac,
+                network.as_fd(),
+            )?;
         }
         let put = |peers: &mut super::peers::Peers, what: &str, namespace: &Option<OwnedFd>| match namespace {
             Some(namespace) => peers.keep(&sandbox.id, what, &[namespace.as_fd()]),

@@ -24,6 +24,9 @@ pub enum Request {
         id: String,
         /// Key of the team.
         team: String,
+        /// Its hardware address; none: one that follows from the address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mac: Option<[u8; 6]>,
     },
     /// From spawner: brings loopback up in a namespace without a bridge (same descriptors).
     Loopback,

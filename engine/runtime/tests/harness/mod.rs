@@ -128,6 +128,7 @@ impl Harness {
             team: self.team.clone(),
             root: Root::Folders { lowers: vec!["layers/image".into()] },
             network: NetworkMode::None,
+            mac: None,
             user_namespace: true,
             stdio: Streams::default(),
             restart: RestartPolicy::No,

@@ -23,6 +23,7 @@ impl Networks {
         &mut self,
         id: &str,
         team: &str,
+        mac: Option<[u8; 6]>,
         namespace: OwnedFd,
         socket: OwnedFd,
     ) -> Result<Endpoint, NetworkError> {
@@ -34,10 +35,10 @@ impl Networks {
         let (place, address) = self.take_address(team)?;
         let bridge = &self.bridges[place];
         let endpoint =
-            EndpointFile { team: team.to_owned(), bridge: bridge.name.clone(), link: String::new(), address };
+            EndpointFile { team: team.to_owned(), bridge: bridge.name.clone(), link: String::new(), address, mac };
         match self.set_up_endpoint(id, endpoint.clone(), &namespace, socket) {
             Ok(endpoint) => {
-                let described = self.bridges[place].describe(address);
+                let described = self.bridges[place].describe(address, mac);
                 self.endpoints.insert(id.to_owned(), endpoint);
                 match self.lead_ports_to(id, Some(address)) {
                     Ok(()) => Ok(described),
@@ -69,7 +70,7 @@ impl Networks {
             name: &endpoint.link,
             bridge: bridge_index,
             peer: INSIDE,
-            peer_mac: mac_of(endpoint.address),
+            peer_mac: endpoint.mac.unwrap_or_else(|| mac_of(endpoint.address)),
             namespace: namespace.as_fd(),
             mtu,
         };

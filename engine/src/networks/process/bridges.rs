@@ -81,9 +81,9 @@ impl Bridge {
         }
     }
 
-    /// What the wire says of an endpoint with this address.
-    pub(super) fn describe(&self, address: Ipv4Addr) -> Endpoint {
-        let [a, b, c, d, e, f] = mac_of(address);
+    /// What the wire says of an endpoint with this address, and with this hardware address if one was asked for.
+    pub(super) fn describe(&self, address: Ipv4Addr, mac: Option<[u8; 6]>) -> Endpoint {
+        let [a, b, c, d, e, f] = mac.unwrap_or_else(|| mac_of(address));
         Endpoint {
             address,
             prefix: self.subnet.prefix(),
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn describes_an_endpoint() {
         let bridge = Bridge::new("b0".into(), 1, "t".into(), Subnet::of([10, 9, 0, 0].into(), 22), 1500);
-        let endpoint = bridge.describe([10, 9, 1, 200].into());
+        let endpoint = bridge.describe([10, 9, 1, 200].into(), None);
         assert_eq!((endpoint.gateway.to_string().as_str(), endpoint.mac.as_str()), ("10.9.0.1", "02:53:0a:09:01:c8"));
     }
 }

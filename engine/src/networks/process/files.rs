@@ -25,6 +25,9 @@ pub(super) struct EndpointFile {
     pub(super) link: String,
     /// Its address.
     pub(super) address: Ipv4Addr,
+    /// Its hardware address where one was asked for.
+    #[serde(default)]
+    pub(super) mac: Option<[u8; 6]>,
 }
 
 /// Published ports, as kept.

@@ -76,11 +76,11 @@ impl Networks {
     fn act(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Result<Answer, NetworkError> {
         match request {
             Request::Hello { .. } => return Ok(Answer::Welcome { version: VERSION }),
-            Request::Attach { id, team } => {
+            Request::Attach { id, team, mac } => {
                 check_id(&id)?;
                 check_team(&team)?;
                 let [namespace, socket] = two(descriptors)?;
-                return self.attach(&id, &team, namespace, socket).map(Answer::Attached);
+                return self.attach(&id, &team, mac, namespace, socket).map(Answer::Attached);
             }
             Request::Loopback => {
                 let [_, socket] = two(descriptors)?;
@@ -129,7 +129,7 @@ impl Networks {
     /// How the wire describes an endpoint.
     pub(super) fn endpoint(&self, endpoint: &EndpointFile) -> Option<Endpoint> {
         let bridge = self.bridges.iter().find(|bridge| bridge.name == endpoint.bridge)?;
-        Some(bridge.describe(endpoint.address))
+        Some(bridge.describe(endpoint.address, endpoint.mac))
     }
 
     /// When [`Networks::look_after`] wants to be called.

@@ -336,7 +336,7 @@ impl Host {
                 .expect("a socket")
         });
         let file: OwnedFd = namespace.file.try_clone().expect("a descriptor").into();
-        self.call(&Request::Attach { id: id.to_owned(), team: team.to_owned() }, &[&file, &socket])
+        self.call(&Request::Attach { id: id.to_owned(), team: team.to_owned(), mac: None }, &[&file, &socket])
     }
 
     /// A container of a team, called and answering by its id.

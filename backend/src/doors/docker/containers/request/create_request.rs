@@ -7,7 +7,7 @@ use sampan_engine::containers::config::{AttachFlags, ContainerConfig, Echo, Netw
 use serde::Deserialize;
 
 use super::values::{
-    addresses, exposed_ports, extra_hosts, given, healthcheck, oom_score, shm_bytes, terminal_size, words,
+    addresses, exposed_ports, extra_hosts, given, healthcheck, mac_address, oom_score, shm_bytes, terminal_size, words,
     working_directory,
 };
 use crate::doors::docker::containers::config::Config;
@@ -97,6 +97,7 @@ impl CreateRequest {
             exposed_ports: exposed_ports(config)?,
             publish_all: host.publish_all_ports,
             network: self.network()?,
+            mac: self.mac()?,
             dns: addresses(host.dns.as_deref().unwrap_or_default())?,
             dns_search: host.dns_search.clone().unwrap_or_default(),
             dns_options: host.dns_options.clone().unwrap_or_default(),
@@ -176,7 +177,6 @@ impl CreateRequest {
         }
         let present = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
         let fields = [
-            ("Config.MacAddress", !config.mac_address.is_empty()),
             ("Config.Shell", config.shell.as_ref().is_some_and(|shell| !shell.0.is_empty())),
             ("HostConfig.Links", present(&host.links)),
             ("HostConfig.Cgroup", !host.cgroup.is_empty()),
@@ -215,11 +215,7 @@ impl CreateRequest {
                     "network-scoped alias is supported only for containers in user defined networks",
                 ));
             }
-            let fields = [
-                ("Links", !endpoint.links.is_empty()),
-                ("MacAddress", !endpoint.mac_address.is_empty()),
-                ("DriverOpts", !endpoint.driver_opts.is_empty()),
-            ];
+            let fields = [("Links", !endpoint.links.is_empty()), ("DriverOpts", !endpoint.driver_opts.is_empty())];
             if let Some((field, _)) = fields.iter().find(|(_, set)| *set) {
                 return Err(DockerError::unsupported(format!(
                     "NetworkingConfig.EndpointsConfig.{name}.{field} is not there yet"
@@ -241,6 +237,29 @@ impl CreateRequest {
                 _ => Err(no_such_network(mode)),
             },
         }
+    }
+
+    /// The hardware address: the endpoint's, or as older clients say it, the container's. Sentences: moby
+    /// `api/server/router/container/container_routes.go`, `runconfig/errors.go`.
+    fn mac(&self) -> Result<Option<[u8; 6]>, DockerError> {
+        let mode = &self.host_config.network_mode;
+        let endpoint = self.networking_config.endpoints_config.get(mode).and_then(Option::as_ref);
+        let of_endpoint = endpoint.map_or("", |endpoint| endpoint.mac_address.as_str());
+        let of_container = self.config.mac_address.as_str();
+        if !of_endpoint.is_empty() && !of_container.is_empty() && of_endpoint != of_container {
+            return Err(DockerError::invalid(
+                "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or \
+                 be left empty",
+            ));
+        }
+        let text = if of_endpoint.is_empty() { of_container } else { of_endpoint };
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if mode != "bridge" {
+            return Err(DockerError::invalid("conflicting options: mac-address and the network mode"));
+        }
+        mac_address(text).map(Some)
     }
 
     /// What makes no sense in another container's network. Sentences: moby `runconfig/errors.go`.

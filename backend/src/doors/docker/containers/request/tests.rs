@@ -133,3 +133,22 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(read(change).unwrap_err().status, 400, "{name}");
     }
 }
+
+#[test]
+fn a_hardware_address_is_read_from_either_place() {
+    let of =
+        |text: &str| read(|sent| sent["NetworkingConfig"]["EndpointsConfig"]["default"]["MacAddress"] = text.into());
+    assert_eq!(of("02:42:AC:11:00:0A").unwrap().mac, Some([2, 0x42, 0xac, 0x11, 0, 10]));
+    assert_eq!(of("02-42-ac-11-00-09").unwrap().mac, Some([2, 0x42, 0xac, 0x11, 0, 9]));
+    assert_eq!(read(|sent| sent["MacAddress"] = "02:42:ac:11:00:09".into()).unwrap().mac.map(|mac| mac[5]), Some(9));
+    for wrong in
+        ["01:42:ac:11:00:09", "00:00:00:00:00:00", "02:42:ac:11:00", "02:42:ac:11:00:9", "02:42:ac:11:00:+9", "x"]
+    {
+        assert_eq!(of(wrong).unwrap_err().status, 400, "{wrong}");
+    }
+    let both = read(|sent| {
+        sent["MacAddress"] = "02:42:ac:11:00:08".into();
+        sent["NetworkingConfig"]["EndpointsConfig"]["default"]["MacAddress"] = "02:42:ac:11:00:09".into();
+    });
+    assert!(both.unwrap_err().message.contains("must match"));
+}

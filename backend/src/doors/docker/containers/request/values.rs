@@ -71,6 +71,16 @@ pub(super) fn addresses(texts: &[String]) -> Result<Vec<std::net::Ipv4Addr>, Doc
     texts.iter().map(read).collect()
 }
 
+/// Six octets of two hexadecimal digits with colons or hyphens between them, those of one interface (not a group's).
+pub(super) fn mac_address(text: &str) -> Result<[u8; 6], DockerError> {
+    let octet = |text: &str| u8::from_str_radix(text, 16).ok().filter(|_| text.len() == 2 && !text.starts_with('+'));
+    let octets: Option<Vec<u8>> = text.split(if text.contains('-') { '-' } else { ':' }).map(octet).collect();
+    octets
+        .and_then(|octets| <[u8; 6]>::try_from(octets).ok())
+        .filter(|octets| octets[0] & 1 == 0 && *octets != [0; 6])
+        .ok_or_else(|| DockerError::invalid(format!("invalid MAC address: {text:?}")))
+}
+
 /// `name:address`, `name:[address]`, `name:host-gateway`.
 pub(super) fn extra_hosts(texts: &[String]) -> Result<Vec<String>, DockerError> {
     for text in texts {
