@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::header;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::middleware::{DefaultHeaders, Next, from_fn};
 use actix_web::web::{self, Bytes, Data};
-use actix_web::{HttpResponse, HttpServer, get};
+use actix_web::{Error, HttpMessage as _, HttpResponse, HttpServer, get};
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
 use utoipa_actix_web::AppExt;
 
 use super::{api, live, pages};
@@ -97,6 +100,7 @@ pub(crate) fn site(
         .app_data(api::json_config())
         .app_data(api::query_config())
         .app_data(api::path_config())
+        .wrap(from_fn(hasten))
         .wrap(from_fn(api::gate))
         .wrap(headers())
         .service(healthz)
@@ -133,6 +137,22 @@ pub fn server(app: Data<App>, listener: TcpListener) -> anyhow::Result<Server> {
 pub(super) fn let_go_of_the_stuck(listener: &TcpListener, after: Duration) -> std::io::Result<()> {
     let milliseconds = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
     Ok(rustix::net::sockopt::set_tcp_user_timeout(listener, milliseconds)?)
+}
+
+/// Gives a form or JSON, which anybody may begin to send, a time by which it is whole. Archives of images have their own
+/// patience, websockets theirs.
+async fn hasten<B: MessageBody>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+    if !request.method().is_safe() && request.path() != api::UPLOAD {
+        let patience = request.app_data::<Data<live::Patience>>().map_or_else(Default::default, |patience| ***patience);
+        let until = Instant::now() + patience.body;
+        let pieces = stream::unfold(request.take_payload(), move |mut payload| async move {
+            let late = |_| Some(Err(PayloadError::Io(std::io::ErrorKind::TimedOut.into())));
+            let piece = timeout_at(until, payload.next()).await.unwrap_or_else(late)?;
+            Some((piece, payload))
+        });
+        request.set_payload(Payload::Stream { payload: Box::pin(pieces) });
+    }
+    next.call(request).await
 }
 
 /// What every answer says, unless it says otherwise.

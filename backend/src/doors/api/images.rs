@@ -25,6 +25,8 @@ use crate::service::images;
 
 /// A client that sends nothing of its archive for so long is let go.
 const STALLED: Duration = Duration::from_secs(60);
+/// Where archives are sent to.
+pub const UPLOAD: &str = "/api/v1/images";
 /// Pieces of an archive on their way.
 const PIECES: usize = 8;
 

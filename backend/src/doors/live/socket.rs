@@ -27,12 +27,14 @@ pub struct Patience {
     pub silent: Duration,
     /// How often it is asked whether the caller still may: a websocket outlives a revocation by no more.
     pub allowed: Duration,
+    /// A form or JSON comes whole within so long.
+    pub body: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { slow: seconds(10), ping: seconds(20), silent: seconds(65), allowed: seconds(5) }
+        Self { slow: seconds(10), ping: seconds(20), silent: seconds(65), allowed: seconds(5), body: seconds(30) }
     }
 }
 

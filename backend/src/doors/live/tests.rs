@@ -29,6 +29,7 @@ const HASTY: Patience = Patience {
     ping: Duration::from_millis(100),
     silent: Duration::from_secs(65),
     allowed: Duration::from_millis(50),
+    body: Duration::from_millis(500),
 };
 
 /// What a client may leave untaken.
@@ -387,4 +388,26 @@ async fn a_client_that_takes_none_of_its_answer_is_let_go() {
         assert!(Instant::now() < until, "it is kept");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[actix_web::test]
+async fn a_form_that_comes_byte_by_byte_is_not_waited_for() {
+    let site = Site::start().await;
+    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    let form = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 1000\r\n";
+    stream.write_all(format!("POST /login HTTP/1.1\r\nhost: x\r\n{form}\r\n").as_bytes()).await.unwrap();
+    let (mut reading, mut writing) = stream.into_split();
+    let drip = async {
+        while writing.write_all(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut answer = Vec::new();
+    let begun = Instant::now();
+    tokio::select! {
+        _ = reading.read_to_end(&mut answer) => {}
+        () = drip => {}
+        () = tokio::time::sleep(LONG) => panic!("it is waited for"),
+    }
+    assert!(begun.elapsed() >= HASTY.body, "{}", String::from_utf8_lossy(&answer));
 }
