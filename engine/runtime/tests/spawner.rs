@@ -2,6 +2,8 @@
 
 mod harness;
 
+use std::time::Duration;
+
 use harness::{Harness, process, read_all, reap_pid, spec, spec_value};
 use sampan_runtime::wire::RefusalKind;
 use sampan_runtime::wire::spawner::{Answer, Request};
@@ -342,4 +344,51 @@ fn a_device_node_of_the_image_cannot_be_opened_even_after_a_remount() {
     assert!(output.contains("remounted") && output.contains("Operation not permitted"), "{output}");
     assert!(!output.contains("opened"), "{output}");
     assert_eq!(refusal.kind, RefusalKind::Invalid);
+}
+
+#[test]
+fn what_is_removed_is_gone_at_once_and_a_child_gives_its_room_back() {
+    let harness = Harness::start("");
+    let sandbox = harness.sandbox();
+    let script = "i=0; while [ $i -lt 300 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done; touch deepest; exit 7";
+    let run = harness.run(&sandbox, &spec(&["sh", "-c", script])).expect("started");
+    assert_eq!(run.wait(), 7);
+    let folder = harness.data().join("containers").join(&sandbox.id);
+    assert!(folder.join("upper/d/d/d").exists());
+
+    harness.ask(&Request::Remove { id: sandbox.id.clone() }).expect("removed");
+
+    assert!(!folder.exists());
+    let again = harness.ask(&Request::Remove { id: sandbox.id }).expect_err("it is gone");
+    assert_eq!(again.kind, RefusalKind::NotFound);
+    let trash = harness.data().join("trash");
+    let begun = std::time::Instant::now();
+    while std::fs::read_dir(&trash).expect("trash").next().is_some() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the trash is not emptied");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_a_killed_spawner_had_to_remove_is_removed_by_the_next() {
+    let mut harness = Harness::start("");
+    let left = harness.data().join("trash/left/in");
+    std::fs::create_dir_all(&left).expect("left");
+    harness.restart_spawner("");
+    let begun = std::time::Instant::now();
+    while left.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it stays");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_container_whose_files_cannot_be_read_is_removed_all_the_same() {
+    let harness = Harness::start("");
+    let sandbox = harness.sandbox();
+    harness.write(&sandbox, &spec(&["true"]));
+    let folder = harness.data().join("containers").join(&sandbox.id);
+    std::fs::write(folder.join("sandbox.json"), "{\"id\":").expect("cut off");
+    harness.ask(&Request::Remove { id: sandbox.id }).expect("removed");
+    assert!(!folder.exists());
 }

@@ -53,7 +53,6 @@ impl Containers {
 struct Made {
     volumes: Vec<Volume>,
     folder: bool,
-    layer: bool,
     row: bool,
 }
 
@@ -151,7 +150,7 @@ impl Shared {
             state: State::Created,
             run: Run::default(),
         };
-        (made.layer, made.row) = (true, true);
+        made.row = true;
         let (layer, row) = tokio::join!(self.spawner.create(id), self.insert_row(&container, &placed.volumes));
         layer?;
         row?;
@@ -171,14 +170,9 @@ impl Shared {
         {
             tracing::warn!(container.id = id, %error, "the row of a container that was not made stays until the next start");
         }
-        if made.layer
+        if made.folder
             && let Err(error) = self.spawner.remove(id).await
             && error.kind() != crate::Kind::NotFound
-        {
-            tracing::warn!(container.id = id, %error, "the layer of a container that was not made stays until the next start");
-        }
-        if made.folder
-            && let Err(error) = tokio::fs::remove_dir_all(self.container_folder(id)).await
         {
             tracing::warn!(container.id = id, %error, "the folder of a container that was not made stays until the next start");
         }

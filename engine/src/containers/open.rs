@@ -133,15 +133,10 @@ impl Shared {
                 }
                 self.spawner.remove(&id).await
             };
-            match removed.await {
-                Err(error) if error.kind() != crate::Kind::NotFound => {
-                    tracing::warn!(container.id = id, %error, "it stays until the next start");
-                    continue;
-                }
-                _ => {}
-            }
-            if let Err(error) = tokio::fs::remove_dir_all(folder.join(&id)).await {
-                tracing::warn!(container.id = id, %error, "its folder stays until the next start");
+            if let Err(error) = removed.await
+                && error.kind() != crate::Kind::NotFound
+            {
+                tracing::warn!(container.id = id, %error, "it stays until the next start");
             }
         }
     }

@@ -111,18 +111,11 @@ impl Shared {
         {
             tracing::debug!(container.id = id, %error, "the monitor had nothing to forget");
         }
+        slot.unread().await;
         if let Err(error) = self.spawner.remove(id).await
             && error.kind() != crate::Kind::NotFound
         {
-            tracing::warn!(container.id = id, %error, "the writable layer stays until the next start");
-            return;
-        }
-        slot.unread().await;
-        let folder = self.container_folder(id);
-        if let Err(error) = tokio::fs::remove_dir_all(&folder).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(container.id = id, %error, "the folder of a removed container stays until the next start");
+            tracing::warn!(container.id = id, %error, "the files of a removed container stay until the next start");
         }
     }
 }

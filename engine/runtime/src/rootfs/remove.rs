@@ -4,12 +4,15 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, openat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
+
+/// So many levels are open at once.
+const LEVELS: usize = 64;
 
 /// Removes everything beneath a folder, but not what is mounted there (it stays, and the folder with it).
 ///
-/// Keeps one descriptor open for each level, so the depth is bounded by the limit of descriptors.
+/// Keeps one descriptor open for each of [`LEVELS`] levels; a folder below is moved up to the top first.
 ///
 /// # Errors
 /// As unlinkat(2); what could be removed is gone.
@@ -33,12 +36,29 @@ pub fn contents(folder: BorrowedFd<'_>) -> io::Result<()> {
                 Err(error) => return Err(error.into()),
             }
         }
+        if stack.len() >= LEVELS {
+            let higher = move_up(here.as_fd(), &name, stack[0].as_fd())?;
+            entries[0].push(higher);
+            continue;
+        }
         let below = open(here.as_fd(), &name)?;
         entries.push(names(below.as_fd())?);
         stack.push(below);
         path.push(name);
     }
     Ok(())
+}
+
+/// Gives a folder a name of its own in another one; that name.
+fn move_up(from: BorrowedFd<'_>, name: &std::ffi::CStr, top: BorrowedFd<'_>) -> io::Result<CString> {
+    for number in 0_u64.. {
+        let higher = CString::new(format!(".deep-{number}"))?;
+        match renameat_with(from, name, top, &higher, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            answer => return answer.map(|()| higher).map_err(Into::into),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Removes the entry `name` of `folder`, with everything beneath it. No error when there is none.
@@ -92,10 +112,12 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("out")).expect("out");
         std::fs::write(folder.path().join("out/kept"), "").expect("kept");
         let mut deep = folder.path().join("in");
-        for _ in 0..50 {
+        for _ in 0..150 {
             deep.push("d");
         }
         std::fs::create_dir_all(&deep).expect("deep");
+        // What is moved up finds its first names taken.
+        std::fs::create_dir_all(folder.path().join("in/.deep-0/.deep-1")).expect("taken");
         std::os::unix::fs::symlink(folder.path().join("out"), deep.join("link")).expect("link");
         let top = std::fs::File::open(folder.path()).expect("open");
 

@@ -1,5 +1,6 @@
 //! What spawner does at each request.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{Signal, pidfd_send_signal};
@@ -48,10 +49,14 @@ impl Spawner {
             Request::Release { id } => self.check_unwatched(&id).and_then(|()| self.release(&id)),
             Request::Remove { id } => self.remove(&id),
             Request::CreateVolume { id } => folders::make_volume(self.data.as_fd(), &id),
-            Request::RemoveVolume { id } => folders::remove_volume(self.data.as_fd(), &id),
+            Request::RemoveVolume { id } => {
+                files::check_id(&id)?;
+                self.throw_away(folders::volumes(self.data.as_fd())?.as_fd(), &name_of(&id)?)
+            }
             Request::RemoveLayer { target } => {
                 self.layers.tidy();
-                folders::remove_unpacked(self.data.as_fd(), &target)
+                let (parent, name) = folders::layer_place(self.data.as_fd(), &target)?;
+                self.throw_away(parent.as_fd(), &name)
             }
             Request::Hello { .. }
             | Request::Start { .. }
@@ -213,10 +218,15 @@ impl Spawner {
     }
 
     fn remove(&mut self, id: &str) -> Result<(), Refusal> {
-        self.release(id)?;
+        files::folder(self.data.as_fd(), id)?;
+        match self.release(id) {
+            Err(refusal) if refusal.kind == RefusalKind::Conflict => return Err(refusal),
+            // Its making was cut off: its files cannot be read, so nothing of it ever ran.
+            Err(refusal) => eprintln!("spawner: container {id} is removed unread: {refusal}"),
+            Ok(()) => {}
+        }
         self.fresh.remove(id);
-        let folder = files::folder(self.data.as_fd(), id)?;
-        folders::remove_layer(folder.as_fd())
+        self.throw_away(self.containers()?.as_fd(), &name_of(id)?)
     }
 
     /// Has a cgroup removed when there is time.
@@ -239,6 +249,7 @@ impl Spawner {
     /// What could be torn down later: network namespaces, empty cgroups, images nobody uses.
     pub(super) fn sweep(&mut self) {
         self.networks.clear();
+        self.empty_trash();
         for cgroup in std::mem::take(&mut self.garbage) {
             let gone = cgroup.kill_all().and_then(|()| cgroup.remove());
             if let Err(error) = gone {
@@ -247,6 +258,10 @@ impl Spawner {
         }
         self.layers.tidy();
     }
+}
+
+fn name_of(id: &str) -> Result<CString, Refusal> {
+    CString::new(id).doing(|| format!("name {id}"))
 }
 
 /// Sends a signal by number.

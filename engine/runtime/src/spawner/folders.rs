@@ -10,7 +10,7 @@ use super::files::check_id;
 use crate::failure::{Doing, refusal};
 use crate::rootfs::layers::Lowers;
 use crate::rootfs::overlay::{UPPER, WORK};
-use crate::rootfs::{remove, resolve};
+use crate::rootfs::resolve;
 use crate::wire::{Refusal, RefusalKind};
 
 /// Makes the writable layer; its root looks like the image's.
@@ -23,14 +23,6 @@ pub(super) fn make_layer(container: BorrowedFd<'_>, lowers: &Lowers) -> Result<(
     let mode = lowers.layers.first().map(|layer| fstat(&layer.folder)).transpose().doing(doing)?;
     let mode = mode.map_or(0o755, |found| found.st_mode & 0o7777);
     fchmod(&upper, Mode::from_raw_mode(mode)).doing(doing)
-}
-
-/// Removes the writable layer of a container.
-pub(super) fn remove_layer(container: BorrowedFd<'_>) -> Result<(), Refusal> {
-    for name in [c"upper", c"work"] {
-        remove::entry(container, name).doing(|| "remove the container's writable layer".to_owned())?;
-    }
-    Ok(())
 }
 
 /// Makes `volumes/<id>/data`.
@@ -48,19 +40,6 @@ pub(super) fn make_volume(data: BorrowedFd<'_>, id: &str) -> Result<(), Refusal>
     mkdirat(&volume, "data", Mode::from_raw_mode(0o755)).doing(doing)
 }
 
-/// Removes `volumes/<id>`.
-pub(super) fn remove_volume(data: BorrowedFd<'_>, id: &str) -> Result<(), Refusal> {
-    check_id(id)?;
-    let name = std::ffi::CString::new(id).doing(|| "name a volume".to_owned())?;
-    remove::entry(volumes(data)?.as_fd(), &name).doing(|| format!("remove the volume {id}"))
-}
-
-/// Removes a folder beneath `layers/`.
-pub(super) fn remove_unpacked(data: BorrowedFd<'_>, target: &Path) -> Result<(), Refusal> {
-    let (parent, name) = layer_place(data, target)?;
-    remove::entry(parent.as_fd(), &name).doing(|| format!("remove {}", target.display()))
-}
-
 /// The parent of a folder beneath `layers/`, and its last name.
 pub(super) fn layer_place(data: BorrowedFd<'_>, target: &Path) -> Result<(OwnedFd, std::ffi::CString), Refusal> {
     use std::os::unix::ffi::OsStrExt;
@@ -76,13 +55,14 @@ pub(super) fn layer_place(data: BorrowedFd<'_>, target: &Path) -> Result<(OwnedF
     Ok((parent, std::ffi::CString::new(name.as_bytes()).map_err(|_| invalid())?))
 }
 
-fn volumes(data: BorrowedFd<'_>) -> Result<OwnedFd, Refusal> {
+pub(super) fn volumes(data: BorrowedFd<'_>) -> Result<OwnedFd, Refusal> {
     let doing = || "open the volumes".to_owned();
     make(data, "volumes").doing(doing)?;
     resolve::beneath(data, Path::new("volumes"), OFlags::RDONLY | OFlags::DIRECTORY).doing(doing)
 }
 
-fn make(folder: BorrowedFd<'_>, name: &str) -> rustix::io::Result<()> {
+/// Makes a folder unless it is there.
+pub(super) fn make(folder: BorrowedFd<'_>, name: &str) -> rustix::io::Result<()> {
     match mkdirat(folder, name, Mode::from_raw_mode(0o755)) {
         Err(Errno::EXIST) => {
             let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;

@@ -20,6 +20,7 @@ mod server;
 mod sources;
 mod start;
 mod stdio;
+mod trash;
 mod unpack;
 mod usage;
 

@@ -16,6 +16,7 @@ use super::peers::Peers;
 use super::pool::Pool;
 use super::running::{Kept, Running};
 use super::stdio::borrow;
+use super::trash::Trash;
 use super::unpack::{self, Job};
 use crate::cgroups::{Cgroup, Layout};
 use crate::failure::{Doing, refusal};
@@ -57,6 +58,8 @@ pub(super) struct Spawner {
     /// Network namespaces to close when there is time: the kernel tears down together those that it is given together,
     /// and holds up the making of links meanwhile.
     pub networks: Vec<OwnedFd>,
+    /// Files to remove when there is time.
+    pub trash: Trash,
     /// Cradles that wait for the next starts.
     pub pool: Pool,
     /// Containers made since our birth and not started yet, or let go of since: nothing of theirs is kept anywhere.
@@ -112,6 +115,7 @@ impl Spawner {
             filters: HashMap::new(),
             garbage: Vec::new(),
             networks: Vec::new(),
+            trash: Trash::new(),
             pool: Pool::default(),
             fresh: HashSet::new(),
         })
@@ -130,6 +134,9 @@ impl Spawner {
             if ready.keeper {
                 // Keeper is gone: the next one starts a spawner of its own.
                 return Ok(());
+            }
+            if ready.trash {
+                self.trash.ended();
             }
             for id in &ready.cradles {
                 self.cradle_came(id);
@@ -182,11 +189,13 @@ impl Spawner {
             PollFd::new(listener, PollFlags::IN),
             PollFd::from_borrowed_fd(self.peers.keeper_descriptor(), PollFlags::IN),
         ];
+        let emptying = self.trash.connection();
+        polled.extend(emptying.map(|connection| PollFd::new(connection, PollFlags::IN)));
         polled.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
         polled.extend(jobs.iter().map(|(job, _)| PollFd::new(&job.connection, PollFlags::IN)));
         let coming: Vec<(&str, &Connection)> = self.pool.coming().collect();
         polled.extend(coming.iter().map(|(_, connection)| PollFd::new(*connection, PollFlags::IN)));
-        let tidy = self.garbage.is_empty() && self.networks.is_empty();
+        let tidy = self.garbage.is_empty() && self.networks.is_empty() && !self.trash.is_due();
         let rest = if tidy { self.pool.rest() } else { Some(REST) };
         let rest =
             rest.map(|rest| rustix::event::Timespec { tv_sec: rest.as_secs() as _, tv_nsec: rest.subsec_nanos() as _ });
@@ -199,6 +208,7 @@ impl Spawner {
         Ok(Some(Ready {
             listener: readable.next().unwrap_or_default(),
             keeper: readable.next().unwrap_or_default(),
+            trash: emptying.is_some() && readable.next().unwrap_or_default(),
             clients: readable.by_ref().take(clients.len()).collect(),
             jobs: readable.by_ref().take(jobs.len()).collect(),
             cradles: coming
@@ -265,6 +275,8 @@ impl Spawner {
 struct Ready {
     listener: bool,
     keeper: bool,
+    /// The child that removes files has ended.
+    trash: bool,
     clients: Vec<bool>,
     jobs: Vec<bool>,
     /// Ids of cradles that came.

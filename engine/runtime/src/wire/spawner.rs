@@ -97,7 +97,7 @@ pub enum Request {
         /// Container id.
         id: String,
     },
-    /// Removes the whole of `containers/<id>` but for the files `serve` owns. Refused while it runs.
+    /// Removes the whole of `containers/<id>`; its room on the disk comes back later. Refused while it runs.
     Remove {
         /// Container id.
         id: String,
