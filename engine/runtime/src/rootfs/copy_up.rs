@@ -9,11 +9,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, chownat, fchmod, fchown, fgetxattr,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, chownat, fchmod, fchown, fgetxattr,
     flistxattr, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, readlinkat, statat, symlinkat,
 };
 
-use super::remove;
+use super::{folder, remove};
 
 /// Deepest folder that is copied.
 const DEPTH: usize = 128;
@@ -23,9 +23,9 @@ const DEPTH: usize = 128;
 /// # Errors
 /// As the calls; `Unsupported` for a device node, which a user namespace cannot make.
 pub fn if_empty(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    let to = open_folder(to, c".")?;
-    if names(to.as_fd())?.is_empty() {
-        let from = open_folder(from, c".")?;
+    let to = folder::open(to, c".")?;
+    if folder::names(to.as_fd())?.is_empty() {
+        let from = folder::open(from, c".")?;
         let mut copy = Copy { links: HashMap::new(), top: to.as_fd() };
         if let Err(error) = copy.folder(from.as_fd(), to.as_fd(), &mut Vec::new()) {
             remove::contents(to.as_fd())?;
@@ -46,7 +46,7 @@ impl Copy<'_> {
         if path.len() > DEPTH {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "folders are nested too deep"));
         }
-        for name in names(from)? {
+        for name in folder::names(from)? {
             path.push(name.clone());
             self.entry(from, to, &name, path)?;
             path.pop();
@@ -67,7 +67,7 @@ impl Copy<'_> {
         match FileType::from_raw_mode(found.st_mode) {
             FileType::Directory => {
                 mkdirat(to, name, Mode::from_raw_mode(0o700))?;
-                let (below, made) = (open_folder(from, name)?, open_folder(to, name)?);
+                let (below, made) = (folder::open(from, name)?, folder::open(to, name)?);
                 self.folder(below.as_fd(), made.as_fd(), path)
             }
             FileType::RegularFile => self.file(from, to, name, &found, path),
@@ -114,12 +114,12 @@ impl Copy<'_> {
 
     /// The folder and the last name of a path in the copy.
     fn walk(&self, path: &[CString]) -> io::Result<(OwnedFd, CString)> {
-        let mut folder = open_folder(self.top, c".")?;
+        let mut folder = folder::open(self.top, c".")?;
         let Some((last, parents)) = path.split_last() else {
             return Err(io::Error::from(io::ErrorKind::NotFound));
         };
         for parent in parents {
-            folder = open_folder(folder.as_fd(), parent)?;
+            folder = folder::open(folder.as_fd(), parent)?;
         }
         Ok((folder, last.clone()))
     }
@@ -162,26 +162,6 @@ fn attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>, wanted: fn(&[u8]) -> boo
         fsetxattr(to, name, &value[..length], rustix::fs::XattrFlags::empty())?;
     }
     Ok(())
-}
-
-fn open_folder(at: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(at, name, flags, Mode::empty())?)
-}
-
-/// Names in a folder, but for itself and the one above.
-///
-/// # Errors
-/// As getdents(2).
-pub fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        let entry = entry?;
-        if entry.file_name() != c"." && entry.file_name() != c".." {
-            names.push(entry.file_name().to_owned());
-        }
-    }
-    Ok(names)
 }
 
 #[cfg(test)]

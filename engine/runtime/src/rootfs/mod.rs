@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod copy_up;
 pub mod devices;
+pub mod folder;
 pub mod layers;
 pub mod masked_paths;
 pub mod overlay;

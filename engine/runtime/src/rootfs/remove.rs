@@ -2,10 +2,12 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, openat, renameat_with, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, RenameFlags, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
+
+use super::folder;
 
 /// So many levels are open at once.
 const LEVELS: usize = 64;
@@ -17,9 +19,9 @@ const LEVELS: usize = 64;
 /// # Errors
 /// As unlinkat(2); what could be removed is gone.
 pub fn contents(folder: BorrowedFd<'_>) -> io::Result<()> {
-    let mut stack = vec![open(folder, c".")?];
+    let mut stack = vec![folder::open(folder, c".")?];
     let mut path: Vec<CString> = Vec::new();
-    let mut entries = vec![names(stack[0].as_fd())?];
+    let mut entries = vec![folder::names(stack[0].as_fd())?];
     while let Some(list) = entries.last_mut() {
         let Some(name) = list.pop() else {
             entries.pop();
@@ -41,8 +43,8 @@ pub fn contents(folder: BorrowedFd<'_>) -> io::Result<()> {
             entries[0].push(higher);
             continue;
         }
-        let below = open(here.as_fd(), &name)?;
-        entries.push(names(below.as_fd())?);
+        let below = folder::open(here.as_fd(), &name)?;
+        entries.push(folder::names(below.as_fd())?);
         stack.push(below);
         path.push(name);
     }
@@ -69,7 +71,7 @@ pub fn entry(folder: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<()> {
     match kind(folder, name)? {
         None => Ok(()),
         Some(FileType::Directory) => {
-            contents(open(folder, name)?.as_fd())?;
+            contents(folder::open(folder, name)?.as_fd())?;
             Ok(unlinkat(folder, name, AtFlags::REMOVEDIR)?)
         }
         Some(_) => Ok(unlinkat(folder, name, AtFlags::empty())?),
@@ -82,22 +84,6 @@ fn kind(folder: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<Option<File
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-fn open(folder: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(folder, name, flags, Mode::empty())?)
-}
-
-fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        let entry = entry?;
-        if entry.file_name() != c"." && entry.file_name() != c".." {
-            names.push(entry.file_name().to_owned());
-        }
-    }
-    Ok(names)
 }
 
 #[cfg(test)]

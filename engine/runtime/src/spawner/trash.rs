@@ -12,7 +12,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, set_parent_process_death_si
 use super::folders::make;
 use super::server::Spawner;
 use crate::failure::Doing;
-use crate::rootfs::{copy_up, remove, resolve};
+use crate::rootfs::{folder, remove, resolve};
 use crate::sys::clone::{Cloned, clone3, exit_now};
 use crate::sys::descriptors::keep_only;
 use crate::time::now_ns;
@@ -101,7 +101,7 @@ impl Spawner {
 
     fn send_child(&self) -> Result<Option<Child>, Refusal> {
         let trash = self.trash_folder()?;
-        if copy_up::names(trash.as_fd()).doing(|| "look into the trash".to_owned())?.is_empty() {
+        if folder::names(trash.as_fd()).doing(|| "look into the trash".to_owned())?.is_empty() {
             return Ok(None);
         }
         let (ours, theirs) = Connection::pair().doing(|| "make a socket".to_owned())?;
@@ -125,7 +125,7 @@ fn empty(trash: BorrowedFd<'_>, connection: &Connection) -> std::io::Result<()> 
     // Else whoever waits for the spawner's end would wait for ours.
     keep_only(&[trash, connection.as_fd()])?;
     setpriority_process(None, NICENESS)?;
-    for name in copy_up::names(trash)? {
+    for name in folder::names(trash)? {
         if let Err(error) = remove::entry(trash, &name) {
             eprintln!("spawner: {} in the trash stays: {error}", name.to_string_lossy());
         }

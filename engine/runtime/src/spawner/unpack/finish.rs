@@ -7,10 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, fgetxattr, futimens, linkat, mknodat, unlinkat};
 
 use super::names::Parts;
-use super::write::{OPAQUE, Writer, kind, name, opaque, open_folder};
+use super::write::{OPAQUE, Writer, kind, name, opaque};
 use super::{below, times};
 use crate::failure::Doing;
-use crate::rootfs::copy_up;
+use crate::rootfs::{copy_up, folder};
 use crate::wire::Refusal;
 
 impl Writer {
@@ -29,10 +29,10 @@ impl Writer {
     /// Overlay does not look at the mark of an opaque folder on a root, so what is in it is hidden name by name.
     fn hide_all_below(&mut self) -> io::Result<()> {
         let Some(view) = &self.below else { return Ok(()) };
-        for name in copy_up::names(open_folder(view, c".")?.as_fd())? {
+        for name in folder::names(folder::open(view, c".")?.as_fd())? {
             match kind(self.root.as_fd(), &name)? {
                 None => mknodat(&self.root, &name, FileType::CharacterDevice, Mode::empty(), 0)?,
-                Some((FileType::Directory, _)) => opaque(open_folder(&self.root, &name)?.as_fd())?,
+                Some((FileType::Directory, _)) => opaque(folder::open(&self.root, &name)?.as_fd())?,
                 Some(_) => {}
             }
         }
@@ -111,7 +111,7 @@ impl Writer {
             let name = name(part)?;
             match kind(folder.as_fd(), &name)? {
                 None => return Ok(true),
-                Some((FileType::Directory, _)) => folder = open_folder(&folder, &name)?,
+                Some((FileType::Directory, _)) => folder = folder::open(&folder, &name)?,
                 Some(_) => return Ok(false),
             }
             if is_opaque(folder.as_fd())? {

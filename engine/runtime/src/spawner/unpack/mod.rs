@@ -20,7 +20,7 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::folders::layer_place;
 use crate::failure::{Doing, refusal};
-use crate::rootfs::{copy_up, remove, resolve};
+use crate::rootfs::{folder, remove, resolve};
 use crate::sys::clone::{Cloned, clone3};
 use crate::wire::socket::Connection;
 use crate::wire::{Refusal, RefusalKind};
@@ -104,7 +104,7 @@ pub(super) fn clear(data: BorrowedFd<'_>) -> Result<(), Refusal> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         answer => answer.doing(doing)?,
     };
-    for name in copy_up::names(folder.as_fd()).doing(doing)? {
+    for name in folder::names(folder.as_fd()).doing(doing)? {
         if name.to_bytes().starts_with(UNFINISHED) {
             remove::entry(folder.as_fd(), &name).doing(doing)?;
         }

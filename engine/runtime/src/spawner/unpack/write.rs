@@ -18,7 +18,7 @@ use super::links::Copied;
 use super::names::{self, Name, Parts};
 use super::{below, times};
 use crate::failure::{Doing, refusal};
-use crate::rootfs::remove;
+use crate::rootfs::{folder, remove};
 use crate::time::of_pax;
 use crate::wire::{Refusal, RefusalKind};
 
@@ -52,7 +52,7 @@ pub(super) struct Writer {
 impl Writer {
     pub fn new(below: Option<OwnedFd>) -> Result<Self, Refusal> {
         Ok(Self {
-            root: open_folder(rustix::fs::CWD, c".").doing(|| "open the root".to_owned())?,
+            root: folder::open(rustix::fs::CWD, c".").doing(|| "open the root".to_owned())?,
             below,
             last: None,
             times: HashMap::new(),
@@ -238,7 +238,7 @@ impl Writer {
         let folder = self.folder(&parents.to_vec())?;
         let name = name(last)?;
         match kind(folder.as_fd(), &name)? {
-            Some((FileType::Directory, _)) => opaque(open_folder(folder.as_fd(), &name)?.as_fd()),
+            Some((FileType::Directory, _)) => opaque(folder::open(folder.as_fd(), &name)?.as_fd()),
             Some(_) => Ok(()),
             None => {
                 self.whiteouts.push(path.clone());
@@ -278,7 +278,7 @@ impl Writer {
                 self.times.remove(&path[..=depth]);
                 self.implied.insert(path[..=depth].to_vec());
             }
-            folder = open_folder(folder.as_fd(), &name)?;
+            folder = folder::open(folder.as_fd(), &name)?;
             if matches!(found, Some((FileType::CharacterDevice, 0))) {
                 opaque(folder.as_fd())?;
             }
@@ -319,11 +319,6 @@ fn copy(tar: &File, mut from: u64, to: &OwnedFd, mut at: u64, length: u64) -> st
         }
     }
     Ok(())
-}
-
-pub(super) fn open_folder(at: impl AsFd, name: &CStr) -> std::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(at, name, flags, Mode::empty())?)
 }
 
 pub(super) fn kind(folder: BorrowedFd<'_>, name: &CStr) -> std::io::Result<Option<(FileType, u64)>> {
