@@ -116,3 +116,23 @@ fn the_server_ends_while_clients_listen_and_containers_stay() {
     assert_eq!(docker.inspect("web", ".State.Pid"), pid);
     assert_eq!(docker.inspect("web", ".State.Running"), true);
 }
+
+#[test]
+fn a_container_that_the_socket_is_mounted_into_is_its_team_and_cannot_take_all_connections() {
+    let docker = Docker::start();
+    docker.ok(&["load", "-q", "-i", sampan_tests::images::archive("debian").to_str().expect("path")]);
+    let mount = format!("{}:/s", docker.socket());
+    let run = |script: &str| {
+        docker.ok(&["run", "--rm", "-v", &mount, "debian:bookworm", "perl", "-MIO::Socket::UNIX", "-e", script])
+    };
+    let ask = r#"my $c = IO::Socket::UNIX->new("/s") or die $!; print $c "GET /containers/json HTTP/1.0\r\n\r\n"; local $/; print <$c>;"#;
+    let seen = run(ask);
+    assert!(seen.starts_with("HTTP/1.0 200") && seen.contains("\"Image\":\"debian:bookworm\""), "{seen}");
+
+    let crowd = r#"my @c = map { IO::Socket::UNIX->new("/s") } 1 .. 520; my $last = $c[-1]; local $/; print <$last>;"#;
+    let refused = run(crowd);
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("your team holds too many connections"), "{refused}");
+    // Let go of with the container.
+    docker.until("the team may connect again", |_| run(ask).starts_with("HTTP/1.0 200"));
+}

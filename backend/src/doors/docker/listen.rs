@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
+use super::crowd::Crowd;
 use super::error::DockerError;
 use super::extract::BODY_LIMIT_BYTES;
 use super::hijack::Takers;
@@ -32,6 +33,10 @@ use crate::auth::{Caller, socket};
 /// How long a client may take to send the head of a request, and a connection may lie idle; as dockerd.
 const HEAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 
+/// To one whose team has its fill of connections, before it has asked anything.
+const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\
+    Content-Length: 94\r\n\r\n{\"message\":\"your team holds too many connections at this socket: close some, then try again\"}\n";
+
 /// How long requests under way may go on after `stop`. Streams without an end (waits, events, logs) are cut off then.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(3);
 
@@ -39,6 +44,7 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(3);
 pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToken) {
     let routes = router(app.clone());
     let mut connections = JoinSet::new();
+    let crowd = Crowd::default();
     loop {
         let stream = tokio::select! {
             () = stop.cancelled() => break,
@@ -54,7 +60,19 @@ pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToke
                 }
             },
         };
-        connections.spawn(connection(app.clone(), routes.clone(), stream, stop.clone()));
+        // Without its user it is refused a little later, with a sentence.
+        let uid = stream.peer_cred().map_or(u32::MAX - 1, |peer| peer.uid());
+        let Some(place) = crowd.place(uid) else {
+            // It fits into the socket's empty buffer; if not, the end of the connection must do.
+            let _ = stream.try_write(TOO_MANY.as_bytes());
+            tracing::debug!(uid, "too many connections at the docker socket");
+            continue;
+        };
+        let connection = connection(app.clone(), routes.clone(), stream, stop.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(place);
+        });
     }
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, ended).await.is_err() {

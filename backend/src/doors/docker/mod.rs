@@ -5,6 +5,7 @@
 //! 501 with a sentence.
 
 mod containers;
+mod crowd;
 mod detach;
 mod error;
 mod events_view;
