@@ -62,6 +62,7 @@ count-running = running
 count-restarting = restarting
 count-failed = failed
 count-rest = at rest
+state-rest = At rest
 needs-attention = Needs attention
 needs-nothing = Nothing needs you.
 recent-events = Recent events

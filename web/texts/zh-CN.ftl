@@ -59,6 +59,7 @@ count-running = 运行中
 count-restarting = 正在重启
 count-failed = 失败
 count-rest = 未运行
+state-rest = 未运行
 needs-attention = 需要处理
 needs-nothing = 没有需要处理的事项。
 recent-events = 最近的事件

@@ -108,7 +108,7 @@ fn order(look: &Look) -> u8 {
 }
 
 fn choices(looked: &[(Look, Arc<Container>)], filter: &Filter, t: Texts) -> Vec<Choice> {
-    let groups = [("attention", "needs-attention"), ("running", "state-running"), ("rest", "count-rest")];
+    let groups = [("attention", "needs-attention"), ("running", "state-running"), ("rest", "state-rest")];
     groups
         .into_iter()
         .map(|(name, key)| Choice {
