@@ -85,14 +85,19 @@ impl Server {
 
     /// Pid of one of its helpers by its role: guard, keeper, spawner, net, monitor.
     pub fn helper(&self, role: &str) -> Option<i32> {
-        let instance = std::fs::read_to_string(self.data_root().join("instance")).ok()?;
+        self.helpers(role).first().copied()
+    }
+
+    /// Pids of all helpers of one role.
+    pub fn helpers(&self, role: &str) -> Vec<i32> {
+        let instance = std::fs::read_to_string(self.data_root().join("instance")).unwrap_or_default();
         let is_it = |pid: &i32| {
             let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words: Vec<&str> = line.split('\0').collect();
             words.get(1) == Some(&role) && words.windows(2).any(|pair| pair == ["--instance", instance.trim()])
         };
-        let entries = std::fs::read_dir("/proc").ok()?.flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(is_it)
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_it).collect()
     }
 
     /// Kills a helper and waits until it is gone.

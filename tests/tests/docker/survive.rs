@@ -73,6 +73,38 @@ fn a_killed_keeper_is_followed_by_another_and_all_goes_on() {
     });
 }
 
+/// Whether this is what spawner has prepared for a container to come. It has spawner's words until it executes the
+/// container's program, but a namespace of processes of its own.
+fn is_prepared_container(pid: i32) -> bool {
+    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/pid"));
+    namespace(&pid.to_string()).is_ok_and(|its| namespace("self").is_ok_and(|ours| its != ours))
+}
+
+/// Killed again and again, so that helpers die at every stage of their birth: in the end there is one of each.
+#[test]
+fn a_keeper_killed_at_its_birth_leaves_no_second_helper() {
+    let mut docker = Docker::start();
+    docker.ok(&["run", "-d", "--name", "web", "-p", "127.0.0.1::80", "busybox", "sleep", "1000"]);
+    for pause in (0..56).step_by(8) {
+        docker.until("keeper is killed", |docker| {
+            let pid = docker.server_ref().helper("keeper");
+            pid.is_some_and(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok())
+        });
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+    }
+    assert_eq!(run(&docker, &["run", "--rm", "busybox", "echo", "new"]), "new");
+    for role in ["guard", "keeper", "spawner", "net", "monitor"] {
+        docker.until("there is one of each", |docker| {
+            docker.server_ref().helpers(role).into_iter().filter(|pid| !is_prepared_container(*pid)).count() == 1
+        });
+    }
+    docker.ok(&["rm", "-f", "web"]);
+    docker.server().signal(Signal::SIGTERM);
+    docker.until("no helper is left", |docker| {
+        ["guard", "keeper", "spawner", "net", "monitor"].iter().all(|role| docker.server_ref().helper(role).is_none())
+    });
+}
+
 #[test]
 fn without_guard_and_keeper_the_server_says_so_and_its_next_start_heals() {
     let mut docker = Docker::start();

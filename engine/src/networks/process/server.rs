@@ -15,6 +15,7 @@ use sampan_runtime::wire::socket::{Connection, Listener};
 use sampan_runtime::wire::{Refusal, RefusalKind};
 
 use super::arguments::Arguments;
+use super::keeper::Keeper;
 use super::networks::Networks;
 use crate::networks::NetworkError;
 use crate::networks::netlink::{Attributes, Socket, attribute_text};
@@ -27,6 +28,8 @@ const ELEMENT_NEWS: [u16; 3] = [0x0a0c, 0x0a0e, 0x0a0f];
 const SETTLING: Duration = Duration::from_millis(100);
 /// An earlier `net` ends within this time once it is told.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often another keeper is looked for.
+const KEEPER_AGAIN: Duration = Duration::from_millis(200);
 /// Clients at one time: serve, spawner, and a hand.
 const MOST_CLIENTS: usize = 64;
 
@@ -54,6 +57,8 @@ pub(super) struct Server {
     news: Socket,
     clients: Vec<Client>,
     uid: u32,
+    /// Keeper was killed, and it is to be looked for another one.
+    look_for_keeper: Option<Instant>,
     /// When foreign chains are looked at again.
     look_at_chains: Option<Instant>,
     /// The lock that makes us the one `net` of this state root, for as long as we live.
@@ -75,7 +80,16 @@ impl Server {
         let path = arguments.state_root.join("net.sock");
         let networks = Networks::adopt(arguments)?;
         let listener = Listener::bind(&path).map_err(NetworkError::system(format!("listen on {}", path.display())))?;
-        Ok(Self { networks, listener, news, clients: Vec::new(), uid, look_at_chains: None, _lock: lock })
+        Ok(Self {
+            networks,
+            listener,
+            news,
+            clients: Vec::new(),
+            uid,
+            look_for_keeper: None,
+            look_at_chains: None,
+            _lock: lock,
+        })
     }
 
     /// Serves until `stop` can be read.
@@ -88,6 +102,10 @@ impl Server {
             if ready.keeper_ended {
                 // The reservations live on here; a new keeper starts a new `net`.
                 self.networks.keeper = None;
+                self.look_for_keeper = Some(Instant::now());
+            }
+            if self.is_succeeded() {
+                return Ok(());
             }
             if ready.news {
                 self.hear_news();
@@ -104,6 +122,15 @@ impl Server {
         }
     }
 
+    /// Whether another keeper answers. It has told the `net` that listened before to end, and starts one that waits for
+    /// our lock: one that did not listen yet then would be the wrong one for ever. To reach the socket is not enough: a
+    /// killed keeper's is open for a moment longer than its connection.
+    fn is_succeeded(&mut self) -> bool {
+        let Some(at) = self.look_for_keeper.filter(|at| *at <= Instant::now()) else { return false };
+        self.look_for_keeper = Some(at + KEEPER_AGAIN);
+        matches!(Keeper::join(None, &self.networks.arguments.state_root), Ok(Some(_)))
+    }
+
     fn wait(&self, stop: Option<BorrowedFd<'_>>) -> io::Result<Ready> {
         let mut polled = vec![
             PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN),
@@ -117,7 +144,11 @@ impl Server {
             self.networks.keeper.iter().map(|keeper| PollFd::from_borrowed_fd(keeper.as_fd(), PollFlags::empty())),
         );
         polled.extend(stop.iter().map(|stop| PollFd::from_borrowed_fd(*stop, PollFlags::IN)));
-        let next = self.look_at_chains.into_iter().fold(self.networks.next_deadline(), Instant::min);
+        let next = self
+            .look_at_chains
+            .into_iter()
+            .chain(self.look_for_keeper)
+            .fold(self.networks.next_deadline(), Instant::min);
         let wait = next.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         let timeout = rustix::event::Timespec::try_from(wait).ok();
         match rustix::event::poll(&mut polled, timeout.as_ref()) {

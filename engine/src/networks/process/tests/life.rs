@@ -1,5 +1,8 @@
 //! Killed at any time, started again, and gone without a trace.
 
+use sampan_runtime::wire::keeper;
+use sampan_runtime::wire::socket::Listener;
+
 use super::*;
 use crate::networks::nftables::has_table;
 
@@ -139,4 +142,44 @@ fn two_instances_on_one_host_share_nothing() {
     assert_eq!(second.namespace.read("/proc/sys/net/ipv4/ip_forward"), "1", "the other one still counts on it");
     second.publish(&two, &[tcp(ANY, 8080)]).expect("published");
     assert_eq!(second.outside.ask_tcp(HOST, 8080), says("two", OUTSIDE));
+}
+
+fn keeper_socket(host: &Host) -> Listener {
+    let path = host.root().join("keeper.sock");
+    let listener = Listener::bind(&path).expect("keeper's socket");
+    std::os::unix::fs::chown(&path, Some(UID), Some(UID)).expect("chown");
+    listener
+}
+
+/// Keeper as far as a hello; what it answers with is open until it is joined and dropped.
+fn keeper_of(host: &Host) -> JoinHandle<(Listener, Connection)> {
+    let listener = keeper_socket(host);
+    std::thread::spawn(move || {
+        let connection = listener.accept().expect("net comes");
+        connection.receive::<keeper::Request>().expect("a hello").expect("a hello");
+        connection.send(&keeper::Answer::Welcome { version: VERSION }, &[]).expect("an answer");
+        (listener, connection)
+    })
+}
+
+/// One that does not listen yet when its keeper is killed is not found by the next keeper, and not told to end.
+#[test]
+fn a_net_whose_keeper_was_killed_goes_on_until_there_is_another_keeper() {
+    let mut host = Host::bare("li");
+    let first = keeper_of(&host);
+    host.start_net();
+    drop(first.join().expect("the first keeper"));
+    // One that is being killed: it can be reached, and does not answer.
+    let dying = keeper_socket(&host);
+    drop(dying.accept().expect("net looks"));
+    drop(dying);
+    std::thread::sleep(SHORT);
+    let _one = host.container("one", "red");
+    let _another = keeper_of(&host);
+    let ended = |host: &Host| host.net.as_ref().is_some_and(|net| net.thread.is_finished());
+    let deadline = Instant::now() + PATIENCE;
+    while !ended(&host) {
+        assert!(Instant::now() < deadline, "it does not make room");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
