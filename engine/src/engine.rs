@@ -18,6 +18,7 @@ use crate::kind::Kind;
 use crate::networks;
 use crate::processes::{Keeper, Monitors, ProcessError, Spawner};
 use crate::stats::{History, Stats, chart_all};
+use crate::store;
 use crate::volumes::Volumes;
 
 /// Where an engine works.
@@ -55,6 +56,7 @@ const KEEPER_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    /// One connection, see [`store::single`].
     pub(crate) pool: SqlitePool,
     pub(crate) events: Events,
     pub(crate) images: Images,
@@ -121,6 +123,7 @@ impl Engine {
         let found = if features.erofs { StorageBackend::Erofs } else { StorageBackend::Folders };
         let backend = settings.storage.unwrap_or(found);
         let images = Images::open(&settings.data_root, pool.clone(), backend, spawner.clone())?;
+        let pool = store::single(&pool).await?;
         let (ends, ended) = mpsc::unbounded_channel();
         let keeper = Arc::new(Keeper::new(&settings.state_root, ends));
         let (tell, told) = mpsc::unbounded_channel();
@@ -191,11 +194,6 @@ impl Engine {
     /// Where it works.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
-    }
-
-    /// The database that the engine shares with the accounts.
-    pub fn pool(&self) -> &SqlitePool {
-        &self.shared.pool
     }
 
     /// Containers.

@@ -5,4 +5,5 @@ pub(crate) mod images;
 mod open;
 pub(crate) mod volumes;
 
+pub(crate) use open::single;
 pub use open::{OpenError, is_between_transactions, open};

@@ -51,7 +51,7 @@ pub async fn open(data_root: &Path) -> Result<SqlitePool, OpenError> {
         // KiB of each connection: its tables are small, and the kernel caches the file.
         .pragma("cache_size", "-256");
     let pool = SqlitePoolOptions::new()
-        .max_connections(4)
+        .max_connections(2)
         // A file does not hang up; asking first would be one more change of threads for each statement.
         .test_before_acquire(false)
         .after_release(|connection, _| Box::pin(is_between_transactions(connection)))
@@ -60,6 +60,21 @@ pub async fn open(data_root: &Path) -> Result<SqlitePool, OpenError> {
         .map_err(|source| OpenError::Open { path: path.clone(), source })?;
     sqlx::migrate!("../migrations").run(&pool).await.map_err(|source| OpenError::Migrate { path, source })?;
     Ok(pool)
+}
+
+/// One more connection to the same database, for the short statements of containers and volumes: they stand in one queue
+/// and share a cache, where several connections would wait for each other's lock by sleeping and read anew what another
+/// wrote.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) async fn single(pool: &SqlitePool) -> Result<SqlitePool, sqlx::Error> {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(is_between_transactions(connection)))
+        .connect_with(pool.connect_options().as_ref().clone())
+        .await
 }
 
 /// Whether a connection that comes back to its pool can be used again. A commit that failed for want of space was rolled
@@ -91,7 +106,7 @@ mod tests {
         assert!(twice.is_err());
         drop(transaction);
         // Its connection is among them.
-        let mut connections = futures_util::future::try_join_all((0..4).map(|_| pool.acquire())).await.unwrap();
+        let mut connections = futures_util::future::try_join_all((0..2).map(|_| pool.acquire())).await.unwrap();
         for connection in &mut connections {
             connection.begin_with("BEGIN").await.unwrap().rollback().await.unwrap();
         }
