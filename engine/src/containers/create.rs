@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sampan_runtime::sandbox::{CONFIG_FILE, NetworkMode, SANDBOX_FILE, Sandbox, Stdio};
 
@@ -157,7 +158,8 @@ impl Shared {
         if discards_ports(&container.config) {
             warnings.push("Published ports are discarded when using host network mode".to_owned());
         }
-        self.table.insert(container.clone());
+        let slot = self.table.insert(container.clone());
+        slot.root_fits.store(true, Ordering::Relaxed);
         drop(reserved);
         self.tell(&container, container.created_at_ns, Action::Create, []);
         Ok(Created { id: id.to_owned(), warnings })

@@ -1,12 +1,15 @@
 //! The image beneath a container.
 
+use std::sync::atomic::Ordering;
+
 use sampan_runtime::sandbox::{Root, SANDBOX_FILE, Sandbox};
 
+use super::ContainerError;
 use super::config::{ContainerConfig, Healthcheck};
 use super::create::{json, read, write};
 use super::describe::has_user_namespace;
 use super::resolve::Defaults;
-use super::{Container, ContainerError};
+use super::table::Slot;
 use crate::engine::Shared;
 use crate::images::{ProcessConfiguration, StorageBackend};
 use crate::owner::Owner;
@@ -44,19 +47,24 @@ impl Shared {
 
     /// Gives a container that was made on the other backend (on an older or newer kernel) the root of this one; its
     /// writable layer fits both, since they show the same.
-    pub(super) async fn fit_root(&self, container: &Container) -> Result<(), ContainerError> {
+    pub(super) async fn fit_root(&self, slot: &Slot) -> Result<(), ContainerError> {
+        if slot.root_fits.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let container = slot.now();
         let path = self.container_folder(&container.id).join(SANDBOX_FILE);
         let mut sandbox: Sandbox = read(&path)?;
         let fits = match self.images.backend() {
             StorageBackend::Erofs => matches!(sandbox.root, Root::Erofs { .. }),
             StorageBackend::Folders => matches!(sandbox.root, Root::Folders { .. }),
         };
-        if fits {
-            return Ok(());
+        if !fits {
+            let image = self.images.find(&container.owner, &container.image_id).await?;
+            sandbox.root = self.images.root(&image).await?;
+            write(&path, &json(&sandbox)?)?;
         }
-        let image = self.images.find(&container.owner, &container.image_id).await?;
-        sandbox.root = self.images.root(&image).await?;
-        write(&path, &json(&sandbox)?)
+        slot.root_fits.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 

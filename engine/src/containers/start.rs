@@ -90,7 +90,7 @@ impl Shared {
     }
 
     async fn bring_up(self: &Arc<Self>, slot: &Arc<Slot>, container: &Container) -> Result<(), ContainerError> {
-        self.fit_root(container).await?;
+        self.fit_root(slot).await?;
         self.share_files(container)?;
         let monitor = self.monitors.of(&container.owner);
         let ports = wanted_ports(container);

@@ -22,6 +22,8 @@ pub(crate) struct Slot {
     pub(super) teardown: tokio::sync::Mutex<()>,
     /// A run has ended and its namespaces, mounts, cgroups, ports are still there.
     pub(super) needs_release: AtomicBool,
+    /// Its root is known to be one of the present storage backend.
+    pub(super) root_fits: AtomicBool,
     /// Its monitor told of it since the engine was opened.
     pub(super) reported: AtomicBool,
     /// Clients that read its log; its folder goes when they are gone.
@@ -52,6 +54,7 @@ impl Slot {
             verb: tokio::sync::Mutex::default(),
             teardown: tokio::sync::Mutex::default(),
             needs_release: AtomicBool::new(false),
+            root_fits: AtomicBool::new(false),
             reported: AtomicBool::new(false),
             readers: watch::Sender::new(0),
             probed: Mutex::default(),

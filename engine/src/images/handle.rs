@@ -108,6 +108,11 @@ impl Images {
     /// # Errors
     /// [`ImageError::Root`] when a layer is missing or damaged.
     pub async fn root(&self, image: &Image) -> Result<Root, ImageError> {
+        if self.shared.backend == StorageBackend::Erofs
+            && let Some(root) = self.shared.layers.merged_root(&image.diff_ids)
+        {
+            return Ok(root);
+        }
         let (layers, diff_ids) = (self.shared.layers.clone(), image.diff_ids.clone());
         let made = match self.shared.backend {
             StorageBackend::Erofs => {

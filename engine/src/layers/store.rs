@@ -141,8 +141,19 @@ impl LayerStore {
             Some(chain_id) => self.merged_path(&chain_id),
             None => self.empty_index()?,
         };
+        Ok(self.root_of(index, diff_ids))
+    }
+
+    /// The same root when nothing has to be made for it: a few looks at the disk.
+    pub fn merged_root(&self, diff_ids: &[Digest]) -> Option<Root> {
+        let index = self.merged_path(&chain_id(diff_ids)?);
+        let whole = index.exists() && diff_ids.iter().all(|diff_id| self.contains(diff_id));
+        whole.then(|| self.root_of(index, diff_ids))
+    }
+
+    fn root_of(&self, index: PathBuf, diff_ids: &[Digest]) -> Root {
         let index = index.strip_prefix(&self.data_root).map(Path::to_owned).unwrap_or(index);
-        Ok(Root::Erofs { index, devices: index::devices(&self.sources(diff_ids, &[]), &self.data_root) })
+        Root::Erofs { index, devices: index::devices(&self.sources(diff_ids, &[]), &self.data_root) }
     }
 
     /// Where the plain folder of a layer is, by the chain id of it and all below; relative to the data root.
