@@ -44,8 +44,6 @@ pub struct Engine {
 
 /// Time between two rounds of [`give_memory_back`].
 const MEMORY_ROUND: Duration = Duration::from_secs(20);
-/// A server that computed less than this in a round is idle.
-const IDLE: Duration = Duration::from_millis(100);
 /// How long killed processes may take to be reaped before keeper can end. An emulated machine is slow.
 const LAST_PROCESS_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a keeper may be away before it is given up. Guard starts another at once; an emulated machine is slow.
@@ -246,29 +244,20 @@ async fn keep_listening(shared: Arc<Shared>) {
     }
 }
 
-/// The allocator keeps what a load or a burst of requests took; an idle server gives it back.
+/// The allocator keeps what a load or a burst of requests took, and the kernel what code was ever run: both are given
+/// back. What is needed again comes by a millisecond of minor faults.
 async fn give_memory_back() {
     let mut rounds = tokio::time::interval(MEMORY_ROUND);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut worked = Duration::ZERO;
     loop {
         rounds.tick().await;
-        let now = cpu_time();
-        let idle = now.saturating_sub(worked) < IDLE;
-        worked = now;
-        let round = tokio::task::spawn_blocking(move || {
+        let round = tokio::task::spawn_blocking(|| {
             memory::trim();
-            if idle && let Err(error) = memory::unmap_idle_code() {
+            if let Err(error) = memory::unmap_idle_code() {
                 tracing::debug!(%error, "the program's pages stay mapped");
             }
         });
         // A round that was lost is made up for by the next.
         let _ = round.await;
     }
-}
-
-/// What this process has computed since it began.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }
