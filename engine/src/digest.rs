@@ -42,11 +42,7 @@ impl Digest {
 
     /// The 64 hexadecimal digits without the algorithm: the name of its file or folder.
     pub fn hex(&self) -> String {
-        self.0
-            .iter()
-            .flat_map(|byte| [byte >> 4, byte & 15])
-            .map(|nibble| char::from(HEX[usize::from(nibble)]))
-            .collect()
+        hex::encode(self.0)
     }
 
     /// The first 12 digits, as lists show it.
@@ -70,10 +66,9 @@ impl Digest {
     }
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
+/// Lower case only: one digest has one name.
 fn nibble(digit: u8) -> Option<u8> {
-    HEX.iter().position(|hex| *hex == digit).and_then(|value| u8::try_from(value).ok())
+    b"0123456789abcdef".iter().position(|hex| *hex == digit).and_then(|value| u8::try_from(value).ok())
 }
 
 impl FromStr for Digest {

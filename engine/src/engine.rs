@@ -245,7 +245,7 @@ async fn keep_listening(shared: Arc<Shared>) {
 }
 
 /// The allocator keeps what a load or a burst of requests took, and the kernel what code was ever run: both are given
-/// back. What is needed again comes by a millisecond of minor faults.
+/// back. What is needed again comes by minor faults.
 async fn give_memory_back() {
     let mut rounds = tokio::time::interval(MEMORY_ROUND);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -253,7 +253,7 @@ async fn give_memory_back() {
         rounds.tick().await;
         let round = tokio::task::spawn_blocking(|| {
             memory::trim();
-            if let Err(error) = memory::unmap_idle_code() {
+            if let Err(error) = memory::unmap_code() {
                 tracing::debug!(%error, "the program's pages stay mapped");
             }
         });

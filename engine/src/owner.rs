@@ -1,5 +1,6 @@
 //! Whose an object is, as far as the engine needs to know.
 
+pub use sampan_runtime::sandbox::RANGE;
 use serde::{Deserialize, Serialize};
 
 /// A team as the engine sees it: an opaque id, a key for names in the kernel, and a range of host ids.
@@ -9,7 +10,7 @@ pub struct Owner {
     pub team_id: i64,
     /// `[a-z0-9]{1,16}`, unique in the instance and never reused: names cgroup, monitor and bridge.
     pub key: String,
-    /// First of 65,536 host ids.
+    /// First of [`RANGE`] host ids.
     pub base_id: u32,
 }
 

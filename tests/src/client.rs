@@ -1,10 +1,10 @@
-//! A client of REST: accounts by `sampan admin`, then tokens over HTTP.
+//! Clients: accounts by `sampan admin`, REST with their tokens, and the docker CLI.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -64,4 +64,24 @@ pub fn ask(server: &Server, method: &str, path: &str, token: &str, body: &[u8]) 
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let body = String::from_utf8_lossy(&answer[end + 4..]).into_owned();
     (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+/// The docker CLI at the server's socket; ended when it takes more than `seconds`.
+///
+/// # Panics
+/// When it cannot be started: the test cannot go on.
+pub fn docker(server: &Server, seconds: u32, arguments: &[&str]) -> Output {
+    let (most, socket) = (seconds.to_string(), format!("unix://{}", server.docker_socket().display()));
+    // The CLI ignores SIGTERM.
+    Command::new("timeout").args(["-k", "1", &most, "docker", "-H", &socket]).args(arguments).output().unwrap()
+}
+
+/// What it says without the last line feed.
+///
+/// # Panics
+/// When it fails: the test cannot go on.
+pub fn docker_ok(server: &Server, seconds: u32, arguments: &[&str]) -> String {
+    let ended = docker(server, seconds, arguments);
+    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8(ended.stdout).unwrap().trim_end().to_owned()
 }

@@ -4,21 +4,16 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sampan_tests::images;
 use sampan_tests::server::Server;
+use sampan_tests::{client, images};
 
 /// Containers of each instance.
 const CONTAINERS: usize = 20;
 
 fn ok(server: &Server, arguments: &[&str]) -> String {
-    let socket = format!("unix://{}", server.docker_socket().display());
-    let mut docker = Command::new("timeout");
-    let ended = docker.args(["-k", "1", "60", "docker", "-H", &socket]).args(arguments).output().unwrap();
-    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
-    String::from_utf8(ended.stdout).unwrap().trim_end().to_owned()
+    client::docker_ok(server, 60, arguments)
 }
 
 /// What answers at a published port; empty when nothing does.

@@ -5,11 +5,11 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::posix_fallocate;
-use sampan_tests::client::{ask, token};
+use sampan_tests::client::{self, ask, token};
 use sampan_tests::images;
 use sampan_tests::server::Server;
 use tempfile::TempDir;
@@ -84,20 +84,13 @@ fn run(command: &mut Command) {
     assert!(ended.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ended.stderr));
 }
 
-fn docker(server: &Server, arguments: &[&str]) -> Output {
-    let socket = format!("unix://{}", server.docker_socket().display());
-    Command::new("timeout").args(["-k", "1", "60", "docker", "-H", &socket]).args(arguments).output().unwrap()
-}
-
 fn ok(server: &Server, arguments: &[&str]) -> String {
-    let ended = docker(server, arguments);
-    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
-    String::from_utf8(ended.stdout).unwrap().trim_end().to_owned()
+    client::docker_ok(server, 60, arguments)
 }
 
 /// What a refusal says.
 fn refused(server: &Server, arguments: &[&str]) -> String {
-    let ended = docker(server, arguments);
+    let ended = client::docker(server, 60, arguments);
     assert!(!ended.status.success(), "{arguments:?} went well on a full disk");
     String::from_utf8_lossy(&ended.stderr).into_owned() + &String::from_utf8_lossy(&ended.stdout)
 }
@@ -149,7 +142,7 @@ fn a_full_disk_is_told_and_survived() {
     assert_tells_of_space(&refused(&server, &["load", "-qi", debian.to_str().unwrap()]));
     assert_tells_of_space(&refused(&server, &["run", "--network", "none", "busybox", "true"]));
     assert_eq!(ok(&server, &["ps", "-a", "--format", "{{.Names}}"]), "quiet\nticks");
-    let volume = docker(&server, &["volume", "create", "kept"]);
+    let volume = client::docker(&server, 60, &["volume", "create", "kept"]);
     let kept = ok(&server, &["volume", "ls", "-q"]).contains("kept");
     assert_eq!(volume.status.success(), kept, "{}", String::from_utf8_lossy(&volume.stderr));
     if !kept {

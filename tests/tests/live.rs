@@ -4,10 +4,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use sampan_tests::client::{ask, token};
+use sampan_tests::client::{self, ask, token};
 use sampan_tests::images;
 use sampan_tests::server::Server;
 
@@ -16,15 +15,8 @@ const LOG_BYTES: usize = 300 << 20;
 /// What serve may take more than before, whatever its clients do.
 const GROWTH_KIB: u64 = 48 << 10;
 
-fn docker(server: &Server, arguments: &[&str]) -> Output {
-    let socket = format!("unix://{}", server.docker_socket().display());
-    Command::new("timeout").args(["-k", "1", "120", "docker", "-H", &socket]).args(arguments).output().unwrap()
-}
-
 fn ok(server: &Server, arguments: &[&str]) -> String {
-    let ended = docker(server, arguments);
-    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
-    String::from_utf8(ended.stdout).unwrap().trim_end().to_owned()
+    client::docker_ok(server, 120, arguments)
 }
 
 /// Memory of `sampan serve` that is its own, in KiB.
@@ -97,7 +89,7 @@ fn readers_that_stand_still_cost_a_bounded_amount_and_hold_nobody_up() {
     });
     assert_eq!(ok(&server, &["inspect", "-f", "{{.State.ExitCode}}", "flood"]), "0");
     assert!(most < before + GROWTH_KIB, "{most} KiB after {before}");
-    let log = docker(&server, &["logs", "flood"]).stdout;
+    let log = client::docker(&server, 120, &["logs", "flood"]).stdout;
     assert_eq!(log.len(), LOG_BYTES);
     assert!(log.chunks(17).all(|line| b"0123456789abcdef\n".starts_with(line)));
     drop(standing);

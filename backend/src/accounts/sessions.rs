@@ -226,5 +226,5 @@ fn nanoseconds(duration: Duration) -> i64 {
 }
 
 fn id_of(hash: &[u8]) -> String {
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash[..hash.len().min(8)])
 }

@@ -40,7 +40,7 @@ pub fn hash(secret: &str) -> [u8; 32] {
 
 /// As [`hash`], in hexadecimal digits.
 pub fn hash_hex(secret: &str) -> String {
-    hash(secret).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hash(secret))
 }
 
 /// Whether two texts are equal, in a time that does not depend on where they differ.

@@ -33,7 +33,7 @@ pub fn offer(app: &App, user_id: i64, user_name: &str) -> Result<Offer, Accounts
     let sealed = app.sealing.seal(&offered_to(user_id), secret.as_ref())?;
     let totp = totp_of(secret.as_ref(), user_name)?;
     let url = totp.to_url().map_err(|error| AccountsError::Invalid { message: error.to_string() })?;
-    Ok(Offer { sealed: hex(&sealed), secret: secret.to_base32(), url })
+    Ok(Offer { sealed: hex::encode(&sealed), secret: secret.to_base32(), url })
 }
 
 /// Sets the offered factor once a first code shows that the authenticator has it; gives the recovery codes, which are
@@ -49,7 +49,8 @@ pub async fn confirm(
     code: &str,
 ) -> Result<Option<Vec<String>>, AccountsError> {
     // The sealed offer comes back from a form, where anything can stand.
-    let offered = unhex(sealed).and_then(|offered| app.sealing.open_sealed(&offered_to(user_id), &offered).ok());
+    let offered =
+        hex::decode(sealed).ok().and_then(|offered| app.sealing.open_sealed(&offered_to(user_id), &offered).ok());
     let Some(secret) = offered else { return Ok(None) };
     let Some(step) = totp_of(&secret, user_name)?.check(code.trim(), now_seconds()) else { return Ok(None) };
     let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
@@ -115,16 +116,4 @@ fn plain(code: &str) -> String {
 
 fn now_seconds() -> u64 {
     u64::try_from(crate::clock::now_ns() / 1_000_000_000).unwrap_or_default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

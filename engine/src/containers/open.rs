@@ -125,15 +125,7 @@ impl Shared {
                 container.id = id,
                 "removing what is left of a container that was not made or not removed whole"
             );
-            let removed = async {
-                if let Err(error) = self.spawner.release(&id).await
-                    && error.kind() != crate::Kind::NotFound
-                {
-                    tracing::debug!(container.id = id, %error, "nothing to release");
-                }
-                self.spawner.remove(&id).await
-            };
-            if let Err(error) = removed.await
+            if let Err(error) = self.spawner.remove(&id).await
                 && error.kind() != crate::Kind::NotFound
             {
                 tracing::warn!(container.id = id, %error, "it stays until the next start");

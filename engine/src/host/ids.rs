@@ -10,11 +10,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::HostError;
+use crate::owner::RANGE;
 
 /// Where blocks begin, away from the defaults of others (100,000 of useradd, 524,288 up of systemd and podman).
 const FIRST: u32 = 1_879_048_192;
-/// Ids of one team.
-const RANGE: u32 = 65_536;
 /// Teams that an instance can have.
 const TEAMS: u32 = 256;
 /// Ids of a block.

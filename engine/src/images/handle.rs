@@ -108,16 +108,12 @@ impl Images {
     /// # Errors
     /// [`ImageError::Root`] when a layer is missing or damaged.
     pub async fn root(&self, image: &Image) -> Result<Root, ImageError> {
-        if self.shared.backend == StorageBackend::Erofs
-            && let Some(root) = self.shared.layers.merged_root(&image.diff_ids)
-        {
-            return Ok(root);
-        }
         let (layers, diff_ids) = (self.shared.layers.clone(), image.diff_ids.clone());
         let made = match self.shared.backend {
-            StorageBackend::Erofs => {
-                tokio::task::spawn_blocking(move || layers.erofs_root(&diff_ids)).await.map_err(joining)?
-            }
+            StorageBackend::Erofs => match layers.merged_root(&diff_ids) {
+                Some(root) => Ok(root),
+                None => tokio::task::spawn_blocking(move || layers.erofs_root(&diff_ids)).await.map_err(joining)?,
+            },
             StorageBackend::Folders => self.unpacked(&diff_ids).await,
         };
         made.map_err(|source| ImageError::Root { source })

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Ids of one team.
-const RANGE: u32 = 65_536;
+use sampan_engine::owner::RANGE;
+
 /// Most connections of one range; root's are not limited.
 const MOST: usize = 500;
 

@@ -33,9 +33,9 @@ use crate::auth::{Caller, socket};
 /// How long a client may take to send the head of a request, and a connection may lie idle; as dockerd.
 const HEAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// To one whose team has its fill of connections, before it has asked anything.
-const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\
-    Content-Length: 94\r\n\r\n{\"message\":\"your team holds too many connections at this socket: close some, then try again\"}\n";
+/// To one whose team has its fill of connections, before it has asked anything; it ends with the connection.
+const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n\
+    {\"message\":\"your team holds too many connections at this socket: close some, then try again\"}\n";
 
 /// How long requests under way may go on after `stop`. Streams without an end (waits, events, logs) are cut off then.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(3);

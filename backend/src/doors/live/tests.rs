@@ -367,8 +367,8 @@ fn has_connection(server: SocketAddr, client: SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
     let port = |address: SocketAddr| format!(":{:04X}", address.port());
     table.lines().any(|line| {
-        let mut words = line.split_whitespace().skip(1);
-        let ends = (words.next(), words.next());
+        let mut words = line.split_whitespace();
+        let ends = (words.nth(1), words.next());
         matches!(ends, (Some(local), Some(remote)) if local.ends_with(&port(server)) && remote.ends_with(&port(client)))
     })
 }

@@ -22,6 +22,7 @@ pub fn contents(folder: BorrowedFd<'_>) -> io::Result<()> {
     let mut stack = vec![folder::open(folder, c".")?];
     let mut path: Vec<CString> = Vec::new();
     let mut entries = vec![folder::names(stack[0].as_fd())?];
+    let mut moved = 0;
     while let Some(list) = entries.last_mut() {
         let Some(name) = list.pop() else {
             entries.pop();
@@ -39,7 +40,7 @@ pub fn contents(folder: BorrowedFd<'_>) -> io::Result<()> {
             }
         }
         if stack.len() >= LEVELS {
-            let higher = move_up(here.as_fd(), &name, stack[0].as_fd())?;
+            let higher = move_up(here.as_fd(), &name, stack[0].as_fd(), &mut moved)?;
             entries[0].push(higher);
             continue;
         }
@@ -51,16 +52,17 @@ pub fn contents(folder: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a folder a name of its own in another one; that name.
-fn move_up(from: BorrowedFd<'_>, name: &std::ffi::CStr, top: BorrowedFd<'_>) -> io::Result<CString> {
-    for number in 0_u64.. {
-        let higher = CString::new(format!(".deep-{number}"))?;
+/// Gives a folder a name of its own in another one; that name. `moved` counts the names that were tried, so that each
+/// is tried once, however many folders are moved.
+fn move_up(from: BorrowedFd<'_>, name: &std::ffi::CStr, top: BorrowedFd<'_>, moved: &mut u64) -> io::Result<CString> {
+    loop {
+        let higher = CString::new(format!(".deep-{moved}"))?;
+        *moved += 1;
         match renameat_with(from, name, top, &higher, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST) => {}
             answer => return answer.map(|()| higher).map_err(Into::into),
         }
     }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Removes the entry `name` of `folder`, with everything beneath it. No error when there is none.

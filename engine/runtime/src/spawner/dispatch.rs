@@ -220,10 +220,12 @@ impl Spawner {
     fn remove(&mut self, id: &str) -> Result<(), Refusal> {
         files::folder(self.data.as_fd(), id)?;
         match self.release(id) {
-            Err(refusal) if refusal.kind == RefusalKind::Conflict => return Err(refusal),
-            // Its making was cut off: its files cannot be read, so nothing of it ever ran.
-            Err(refusal) => eprintln!("spawner: container {id} is removed unread: {refusal}"),
             Ok(()) => {}
+            // Its making was cut off: a file is half written or missing, so nothing of it ever ran.
+            Err(refusal) if matches!(refusal.kind, RefusalKind::Invalid | RefusalKind::NotFound) => {
+                eprintln!("spawner: container {id} is removed unread: {refusal}");
+            }
+            Err(refusal) => return Err(refusal),
         }
         self.fresh.remove(id);
         self.throw_away(self.containers()?.as_fd(), &name_of(id)?)

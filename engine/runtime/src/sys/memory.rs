@@ -27,7 +27,7 @@ pub fn trim() -> bool {
 ///
 /// # Errors
 /// What /proc or the kernel refused.
-pub fn unmap_idle_code() -> io::Result<usize> {
+pub fn unmap_code() -> io::Result<usize> {
     let program = std::fs::read_link("/proc/self/exe")?;
     let mut bytes = 0;
     for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
@@ -72,7 +72,7 @@ mod tests {
             kib
         };
         let before = resident();
-        let looked_at = super::unmap_idle_code().expect("madvise");
+        let looked_at = super::unmap_code().expect("madvise");
         let after = resident();
         assert!(looked_at > 100_000 && before > 0, "{looked_at} bytes, {before} KiB");
         // The reading of smaps itself brings some back, and other tests of this process run on.
