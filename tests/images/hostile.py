@@ -108,6 +108,7 @@ def tell(story):
         story.add(f"names/{'p' * 90}/{'q' * 90}", b"the prefix of ustar; its folder has no entry")
     with story.layer("gnu"):
         story.add("ids/highest", uid=65535, gid=65535)
+        story.add("ids/above", uid=70000, gid=70000)
         story.add(f"names/{'n' * 180}", b"GNU's long name")
         story.add(f"long/{'w' * 255}", b"as long as names can be")
         story.add("symlinks/long", kind=SYMLINK, link="t/" * 500 + "end")
@@ -117,6 +118,7 @@ def tell(story):
     with story.layer("pax"):
         story.add(".", kind=FOLDER, written="./")
         story.add("modes/setuid", b"#!", mode=0o4755, uid=1000)
+        story.add("ids/huge", uid=3_000_000_000, gid=3_000_000_001)
         story.add("modes/none", mode=0)
         story.folder_of("modes/setgid", mode=0o2775, gid=65535)
         story.folder_of("modes/sticky", mode=0o1777)
