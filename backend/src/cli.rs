@@ -46,6 +46,12 @@ pub enum Command {
     },
     /// Says what kernel and host offer, what is missing, and the fix to type
     Preflight(Box<Flags>),
+    /// Reads everything that is stored, names what is damaged and who needs it; ends with 1 when anything is
+    Doctor {
+        /// Mends what can be made anew and takes out what cannot; no server may run meanwhile
+        #[arg(long)]
+        repair: bool,
+    },
     /// Prints a completion script
     Completion {
         /// Which shell

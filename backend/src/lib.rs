@@ -8,6 +8,7 @@ pub mod auth;
 pub mod cli;
 mod clock;
 pub mod config;
+pub mod doctor;
 pub mod doors;
 pub mod policy;
 pub mod serve;

@@ -42,6 +42,10 @@ fn dispatch(place: &Place, command: Command) -> anyhow::Result<ExitCode> {
             let fine = sampan::serve::preflight(&place.resolve(*flags)?);
             return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Doctor { repair } => {
+            let sound = sampan::doctor::run(&place.resolve(Flags::default())?.data_root, repair)?;
+            return Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "sampan", &mut std::io::stdout());
         }

@@ -9,6 +9,7 @@ mod clock;
 pub mod containers;
 pub mod content;
 pub mod digest;
+pub mod doctor;
 mod engine;
 pub mod erofs;
 pub mod events;

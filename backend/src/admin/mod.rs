@@ -8,4 +8,5 @@ mod place;
 mod run;
 
 pub use command::Command;
+pub(crate) use place::enter;
 pub use run::run;

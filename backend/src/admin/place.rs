@@ -19,7 +19,7 @@ const COVERED: &str = "/run";
 ///
 /// # Errors
 /// Says what is missing: the data root, its database, or the right to become its owner.
-pub(super) fn enter(data_root: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn enter(data_root: &Path) -> anyhow::Result<PathBuf> {
     let found = std::fs::metadata(data_root).with_context(|| {
         format!("there is no data root {}: name it by --data-root, or start `sampan serve` once", data_root.display())
     })?;

@@ -5,6 +5,7 @@
 
 mod ingest;
 mod read;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,18 +88,22 @@ impl ContentStore {
     /// # Errors
     /// [`ContentError::Io`] when its folders cannot be made.
     pub fn open(data_root: &Path) -> Result<Self, ContentError> {
-        let root = data_root.join("content");
+        let store = Self::at(data_root);
         let io = |act, path: &Path| {
             let path = path.to_owned();
             move |source| ContentError::Io { act, path, source }
         };
-        let temporary = root.join("tmp");
+        let temporary = store.temporary();
         match std::fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io("empty", &temporary)(error)),
             _ => {}
         }
         std::fs::create_dir_all(&temporary).map_err(io("make", &temporary))?;
-        Ok(Self { root: root.into() })
+        Ok(store)
+    }
+
+    fn at(data_root: &Path) -> Self {
+        Self { root: data_root.join("content").into() }
     }
 
     /// Where a blob lies or would lie.

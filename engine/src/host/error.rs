@@ -40,6 +40,12 @@ pub enum HostError {
         /// Where the search began.
         first: u32,
     },
+    /// Another process works on the data root.
+    #[error("{} is in use: a server runs on it, or `sampan doctor --repair`; end that one first", .data_root.display())]
+    Busy {
+        /// Which.
+        data_root: PathBuf,
+    },
     /// A helper program is not there.
     #[error("{} is not there: sampan and sampan-runtime belong into one folder", .path.display())]
     NoRuntime {

@@ -19,6 +19,7 @@ pub use down::{Down, down};
 pub use error::HostError;
 pub use ids::IdBlock;
 pub use keeper::{Helpers, Keeper};
+pub use lock::{Alone, claim_alone};
 pub use parent::parent;
 pub use privileges::{drop_all, require_root};
 pub use roots::{Claimed, claim};

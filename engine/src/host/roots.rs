@@ -6,14 +6,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::ids::{self, IdBlock};
-use super::lock::HostLock;
+use super::lock::{Alone, HostLock, LOCK_FILE, claim_alone};
 use super::{HostError, instance};
 
 /// User whose name the server takes, where the host has it.
 const USER: &str = "sampan";
 
 /// What an instance has of its host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Claimed {
     /// Its short id.
     pub instance: String,
@@ -27,6 +27,8 @@ pub struct Claimed {
     pub data_root: PathBuf,
     /// Canonical.
     pub state_root: PathBuf,
+    /// No other server works on the data root as long as this is held.
+    pub alone: Alone,
 }
 
 /// Makes the roots and takes id and host ids, under the host's lock. The owner of an existing data root stays its owner;
@@ -41,6 +43,8 @@ pub fn claim(data_root: &Path, state_root: &Path) -> Result<Claimed, HostError> 
     let ids = ids::reserve(&instance)?;
     let (uid, gid) = user(&data_root, ids)?;
     own(&data_root, uid, gid, 0o700)?;
+    let alone = claim_alone(&data_root)?;
+    own(&data_root.join(LOCK_FILE), uid, gid, 0o600)?;
     own(&data_root.join("instance"), uid, gid, 0o644)?;
     let state_root = folder(state_root)?;
     // Others pass through to the docker socket, where peer credentials decide; the sockets of the helpers are 0600.
@@ -56,7 +60,7 @@ pub fn claim(data_root: &Path, state_root: &Path) -> Result<Claimed, HostError> 
     for name in ["containers", "volumes"] {
         own(&folder(&data_root.join(name))?, uid, gid, 0o711)?;
     }
-    Ok(Claimed { instance, uid, gid, ids, data_root, state_root })
+    Ok(Claimed { instance, uid, gid, ids, data_root, state_root, alone })
 }
 
 fn folder(path: &Path) -> Result<PathBuf, HostError> {

@@ -22,7 +22,7 @@ use sha2::Digest as _;
 use super::LayerError;
 use super::entry::TAR_BYTES;
 use super::framing::BLOCK;
-use super::tar_in::{HighId, TarReader};
+use super::tar_in::{HighId, TarIndex, TarReader};
 use super::{index, sparse};
 use crate::digest::Digest;
 
@@ -320,18 +320,28 @@ fn store(folder: tempfile::TempDir, pieces: &Receiver<Bytes>) -> Result<(tempfil
         tar.write_all(&piece).map_err(LayerError::io("write", &path))?;
         reader.feed(piece)?;
     }
-    let mut found = reader.finish()?;
-    let side = sparse::lay_out(&mut found.tree, &found.sparse, &tar, &folder.path().join(SIDE_FILE))?;
+    let facts = finish_beside(&folder, &tar, size, reader.finish()?)?;
+    Ok((folder, facts))
+}
+
+/// Makes what belongs beside a tar that was read: side file, index and facts, all synced with it.
+pub(super) fn finish_beside(
+    folder: &tempfile::TempDir,
+    tar: &File,
+    size: u64,
+    mut found: TarIndex,
+) -> Result<Facts, LayerError> {
+    let side = sparse::lay_out(&mut found.tree, &found.sparse, tar, &folder.path().join(SIDE_FILE))?;
     let index = index::of_layer(&found.tree, size, side)?;
     write_synced(&folder.path().join(INDEX_FILE), &index)?;
     // One sync for each file, on this thread, while the next layer already comes in: syncfs would wait for whatever
     // else the host has dirty.
-    tar.sync_data().map_err(LayerError::io("sync", &path))?;
+    tar.sync_data().map_err(LayerError::io("sync", TAR_FILE))?;
     let facts = Facts { size, disk_bytes: disk_bytes(folder.path())?, high_ids: found.high_ids };
     let text = serde_json::to_vec(&facts).map_err(|error| LayerError::io("write", FACTS_FILE)(error.into()))?;
     write_synced(&folder.path().join(FACTS_FILE), &text)?;
     crate::content::sync_folder(folder.path()).map_err(LayerError::io("sync", folder.path()))?;
-    Ok((folder, facts))
+    Ok(facts)
 }
 
 /// A whole file, on disk before this returns.

@@ -28,6 +28,7 @@ mod tar_in;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use chain::{chain_id, chain_ids};
 pub use error::LayerError;
@@ -36,3 +37,4 @@ pub use ingest::{Facts, LayerIngest, NewLayer, PendingLayer};
 pub(crate) use names::clean;
 pub use store::{LayerStore, NewRoot};
 pub use tar_in::{HighId, ID_MAX};
+pub use verify::LayerDamage;

@@ -33,7 +33,7 @@ impl LayerStore {
     /// # Errors
     /// [`LayerError::Io`] when its folders cannot be made.
     pub fn open(data_root: &Path) -> Result<Self, LayerError> {
-        let store = Self { data_root: data_root.into() };
+        let store = Self::at(data_root);
         let temporary = store.temporary();
         match std::fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -45,6 +45,10 @@ impl LayerStore {
             std::fs::create_dir_all(&folder).map_err(LayerError::io("make", &folder))?;
         }
         Ok(store)
+    }
+
+    pub(super) fn at(data_root: &Path) -> Self {
+        Self { data_root: data_root.into() }
     }
 
     /// Begins a layer. Its files are invisible until [`LayerStore::adopt`].
@@ -206,7 +210,7 @@ impl LayerStore {
         Ok(path)
     }
 
-    fn sources(&self, diff_ids: &[Digest], new: &[NewLayer]) -> Vec<Source> {
+    pub(super) fn sources(&self, diff_ids: &[Digest], new: &[NewLayer]) -> Vec<Source> {
         let folder = |diff_id: &Digest| match new.iter().find(|layer| layer.diff_id == *diff_id) {
             Some(layer) if !self.contains(diff_id) => layer.path().to_owned(),
             _ => self.folder(diff_id),

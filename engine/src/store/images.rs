@@ -164,6 +164,28 @@ pub(crate) async fn delete_layer(connection: &mut SqliteConnection, diff_id: &st
     sqlx::query!("DELETE FROM layers WHERE diff_id = ?", diff_id).execute(connection).await.map(drop)
 }
 
+/// An image with its names, whoever's it is.
+#[derive(Debug)]
+pub(crate) struct AnyImageRow {
+    pub id: String,
+    pub config: String,
+    pub diff_ids: String,
+    /// Its references, separated by commas.
+    pub tags: Option<String>,
+}
+
+/// Every image of every team.
+pub(crate) async fn all(pool: &SqlitePool) -> sqlx::Result<Vec<AnyImageRow>> {
+    sqlx::query_as!(
+        AnyImageRow,
+        r#"SELECT i.id, i.config, i.diff_ids,
+           (SELECT group_concat(t.reference, ', ') FROM tags t WHERE t.team_id = i.team_id AND t.image_id = i.id)
+           AS "tags: String" FROM images i ORDER BY i.team_id, i.id"#
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Id and layers of every image of every team: what the sweep keeps.
 pub(crate) async fn marks(connection: &mut SqliteConnection) -> sqlx::Result<Vec<(String, String)>> {
     let rows = sqlx::query!("SELECT DISTINCT id, diff_ids FROM images").fetch_all(connection).await?;
