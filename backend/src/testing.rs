@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use actix_web::web::Data;
+use sampan_engine::digest::Digest;
 use sampan_engine::{Engine, Settings};
 use sampan_runtime::wire::VERSION;
 use sampan_runtime::wire::socket::Listener;
@@ -29,6 +30,17 @@ pub const CONTAINER: &str = "111111111111111111111111111111111111111111111111111
 pub const IMAGE: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
 /// A volume of [`TEAM`].
 pub const VOLUME: &str = "data";
+
+/// A repository of [`TEAM`].
+pub const REPOSITORY: &str = "blue/app";
+/// Its one blob: `{}`.
+pub const BLOB: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+/// Its one manifest, tagged `latest`.
+pub const MANIFEST: &str = r#"{"schemaVersion":2,"config":{"mediaType":"application/x","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
+/// The manifest's media type.
+pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// An upload to [`REPOSITORY`], of which nothing came yet.
+pub const UPLOAD: &str = "01938a00-0000-7000-8000-000000000001";
 
 const DATABASE: &str = "sampan.db";
 static TEMPLATE: OnceCell<Template> = OnceCell::const_new();
@@ -78,6 +90,12 @@ impl Instance {
         std::fs::write(folder.path().join(DATABASE), &template.database).unwrap();
         // Without a writable layer it would be taken for one that was not made whole.
         std::fs::create_dir_all(folder.path().join("containers").join(CONTAINER).join("upper")).unwrap();
+        let content = folder.path().join("content");
+        std::fs::create_dir_all(content.join("uploads")).unwrap();
+        for (digest, bytes) in [(Digest::of(b"{}"), "{}"), (Digest::of(MANIFEST.as_bytes()), MANIFEST)] {
+            std::fs::write(content.join(digest.hex()), bytes).unwrap();
+        }
+        std::fs::write(content.join("uploads").join(UPLOAD), "").unwrap();
         let accounts = Accounts::open(folder.path()).await.unwrap();
         let mut config = Config::resolve(&Raw::default()).unwrap();
         config.data_root = folder.path().to_owned();
@@ -174,7 +192,33 @@ async fn things(root: &Path, team: i64) {
         .execute(&pool)
         .await
         .unwrap();
+    repository(&pool, team).await;
     pool.close().await;
+}
+
+async fn repository(pool: &sqlx::SqlitePool, team: i64) {
+    let digest = Digest::of(MANIFEST.as_bytes()).to_string();
+    for (statement, words) in [
+        ("INSERT INTO repositories (id, team_id, name, created_at) VALUES (1, ?, 'app', 1)", vec![team.to_string()]),
+        ("INSERT INTO repository_blobs VALUES (1, ?, 2, 1)", vec![BLOB.to_owned()]),
+        (
+            "INSERT INTO manifests VALUES (1, ?, ?, ?, 'application/x', NULL, '{}', 'amber', 1, 1)",
+            vec![digest.clone(), MANIFEST_TYPE.to_owned(), MANIFEST.len().to_string()],
+        ),
+        ("INSERT INTO manifest_links VALUES (1, ?, ?, 'blob')", vec![digest.clone(), BLOB.to_owned()]),
+        ("INSERT INTO repository_tags VALUES (1, 'latest', ?, 'amber', 1)", vec![digest]),
+        ("INSERT INTO uploads VALUES (?, 1, 1)", vec![UPLOAD.to_owned()]),
+        (
+            "INSERT INTO robots (id, team_id, name, prefix, hash, created_at) VALUES (1, ?, 'ci', 'spr_', x'00', 1)",
+            vec![team.to_string()],
+        ),
+    ] {
+        let mut query = sqlx::query(statement);
+        for word in words {
+            query = query.bind(word);
+        }
+        query.execute(pool).await.unwrap();
+    }
 }
 
 /// Listens as a helper does, greets, and refuses every request.

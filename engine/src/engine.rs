@@ -17,6 +17,7 @@ use crate::images::{Images, StorageBackend};
 use crate::kind::Kind;
 use crate::networks;
 use crate::processes::{Keeper, Monitors, ProcessError, Spawner};
+use crate::registry::Registry;
 use crate::stats::{History, Stats, chart_all};
 use crate::store;
 use crate::volumes::Volumes;
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) pool: SqlitePool,
     pub(crate) events: Events,
     pub(crate) images: Images,
+    pub(crate) registry: Registry,
     pub(crate) table: Arc<Table>,
     pub(crate) execs: Execs,
     pub(crate) runs: Runs,
@@ -121,6 +123,7 @@ impl Engine {
         let found = if features.erofs { StorageBackend::Erofs } else { StorageBackend::Folders };
         let backend = settings.storage.unwrap_or(found);
         let images = Images::open(&settings.data_root, pool.clone(), backend, spawner.clone())?;
+        let registry = Registry::open(&images).await?;
         let pool = store::single(&pool).await?;
         let (ends, ended) = mpsc::unbounded_channel();
         let keeper = Arc::new(Keeper::new(&settings.state_root, ends));
@@ -137,6 +140,7 @@ impl Engine {
             kept: Mutex::default(),
             orphaned: CancellationToken::new(),
             images,
+            registry,
             settings,
             pool,
             spawner,
@@ -171,6 +175,7 @@ impl Engine {
     /// When a helper does not do its part; the others have been asked.
     pub async fn close(&self) -> Result<(), ContainerError> {
         self.shared.runs.flush().await;
+        self.shared.registry.write_pulls().await?;
         if self.is_busy() {
             return Ok(());
         }
@@ -202,6 +207,11 @@ impl Engine {
     /// Images.
     pub fn images(&self) -> &Images {
         &self.shared.images
+    }
+
+    /// The registry inside.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
     }
 
     /// Volumes.

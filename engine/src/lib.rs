@@ -23,6 +23,7 @@ pub mod networks;
 pub mod owner;
 pub mod processes;
 pub mod reference;
+pub mod registry;
 mod sentence;
 pub mod stats;
 pub mod store;

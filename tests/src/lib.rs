@@ -2,4 +2,5 @@
 
 pub mod client;
 pub mod images;
+pub mod registry;
 pub mod server;

@@ -21,6 +21,7 @@ pub struct Server {
     data_root: PathBuf,
     http: SocketAddr,
     storage: Option<&'static str>,
+    https: Option<SocketAddr>,
 }
 
 impl Server {
@@ -50,12 +51,39 @@ impl Server {
         Self::start_in(new_folder(), data_root.to_owned(), None)
     }
 
+    /// The same with an `--https` address, too.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_encrypted() -> Self {
+        let folder = new_folder();
+        let data_root = folder.path().join("data");
+        Self::start_on_both(folder, data_root, None, Some(free_address()))
+    }
+
     fn start_in(folder: TempDir, data_root: PathBuf, storage: Option<&'static str>) -> Self {
+        Self::start_on_both(folder, data_root, storage, None)
+    }
+
+    fn start_on_both(
+        folder: TempDir,
+        data_root: PathBuf,
+        storage: Option<&'static str>,
+        https: Option<SocketAddr>,
+    ) -> Self {
         let http = free_address();
-        let child = serve(folder.path(), &data_root, http, storage);
-        let mut server = Self { child, folder, data_root, http, storage };
+        let child = serve(folder.path(), &data_root, (http, https), storage);
+        let mut server = Self { child, folder, data_root, http, storage, https };
         server.wait_until_ready();
         server
+    }
+
+    /// Its address over TLS.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn https(&self) -> SocketAddr {
+        self.https.expect("an https address")
     }
 
     /// The docker socket.
@@ -147,7 +175,7 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn again(&mut self) {
-        self.child = serve(self.folder.path(), &self.data_root, self.http, self.storage);
+        self.child = serve(self.folder.path(), &self.data_root, (self.http, self.https), self.storage);
         self.wait_until_ready();
     }
 
@@ -218,7 +246,13 @@ fn new_folder() -> TempDir {
     tempfile::Builder::new().prefix("sampan-test-").tempdir().expect("a folder")
 }
 
-fn serve(folder: &Path, data_root: &Path, http: SocketAddr, storage: Option<&str>) -> Child {
+fn serve(
+    folder: &Path,
+    data_root: &Path,
+    (http, https): (SocketAddr, Option<SocketAddr>),
+    storage: Option<&str>,
+) -> Child {
+    let https = https.map(|https| ["--https".to_owned(), https.to_string()]);
     let storage = storage.map(|storage| ["--storage", storage]);
     let log = std::fs::File::options().create(true).append(true).open(folder.join("serve.log")).expect("log");
     Command::new(program())
@@ -231,6 +265,7 @@ fn serve(folder: &Path, data_root: &Path, http: SocketAddr, storage: Option<&str
         .arg(http.to_string())
         .arg("--docker-sock")
         .arg(folder.join("state/docker.sock"))
+        .args(https.into_iter().flatten())
         .args(storage.into_iter().flatten())
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("log"))

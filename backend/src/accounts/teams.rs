@@ -118,9 +118,10 @@ impl Accounts {
         if team.name == DEFAULT {
             return Err(AccountsError::DefaultTeam);
         }
-        let (containers, volumes, images) = self.count_things(id).await?;
-        if containers + volumes + images > 0 {
-            let what = format!("{containers} containers, {volumes} volumes and {images} images");
+        let [containers, volumes, images, repositories] = self.count_things(id).await?;
+        if containers + volumes + images + repositories > 0 {
+            let what =
+                format!("{containers} containers, {volumes} volumes, {images} images and {repositories} repositories");
             return Err(AccountsError::TeamInUse { team: team.name, what });
         }
         self.delete_team(id).await?;

@@ -55,6 +55,8 @@ pub enum Command {
         #[arg(long, required = true)]
         password_stdin: bool,
     },
+    /// Prints the certificate of the local authority, which clients of --https must trust
+    Ca,
     /// Takes a user's second factor away
     ResetTotp {
         /// Name of the user

@@ -25,6 +25,10 @@ const DAY_NS: i64 = 86_400_000_000_000;
 pub fn run(data_root: &Path, command: &Command) -> anyhow::Result<()> {
     let password = if command.wants_password() { Some(read_password()?) } else { None };
     let data_root = place::enter(data_root)?;
+    if matches!(command, Command::Ca) {
+        print!("{}", crate::serve::authority(&data_root)?);
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let accounts = Accounts::open(&data_root).await?;
@@ -70,6 +74,7 @@ async fn execute(accounts: &Accounts, command: &Command, password: &str) -> anyh
             record(accounts, Act(Verb::Update, NounKind::User), &user.name, None).await?;
             println!("{} has a new password, and all their sessions ended", user.name);
         }
+        Command::Ca => {}
         Command::ResetTotp { name } => {
             let user = accounts.user_named(name).await?;
             accounts.set_totp(user.id, None, 0, "[]").await?;

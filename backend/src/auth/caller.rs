@@ -12,6 +12,22 @@ pub struct Caller {
     pub(in crate::auth) scopes: Scopes,
     pub(in crate::auth) door: Door,
     pub(in crate::auth) shown: Shown,
+    /// What a registry token allows at most; `None`: no such token was shown.
+    pub(in crate::auth) registry: Option<Vec<RegistryScope>>,
+}
+
+/// Verbs in one repository that a registry token allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryScope {
+    /// `team/name`, or [`RegistryScope::CATALOG`].
+    pub repository: String,
+    /// `pull`, `push`, `delete`; `*` for the catalog.
+    pub actions: Vec<String>,
+}
+
+impl RegistryScope {
+    /// Stands for the list of repositories, which no repository can be named.
+    pub const CATALOG: &str = "";
 }
 
 /// What they showed: it is looked at again while something stays open for them. Only the SHA-256 is kept.
@@ -23,6 +39,8 @@ pub(in crate::auth) enum Shown {
     Session([u8; 32]),
     /// Nothing: the place where they called says who they are.
     Place,
+    /// Something at the registry, which looks at it anew for each request.
+    Registry,
 }
 
 /// What kind of somebody.
@@ -47,6 +65,17 @@ pub enum Who {
         /// Host uid, within the team's range.
         uid: u32,
     },
+    /// A robot of the team: at the registry only.
+    Robot {
+        /// Its name.
+        name: String,
+        /// What the names of the repositories that it may see begin with.
+        repositories: String,
+    },
+    /// This instance by itself: what it does without being asked.
+    Itself,
+    /// Nobody that is known: at the registry only, for what is public.
+    Nobody,
 }
 
 /// The team in view.
@@ -160,6 +189,8 @@ pub enum Door {
     Pages,
     /// `sampan admin`.
     CommandLine,
+    /// The registry, `/v2/`.
+    Registry,
 }
 
 impl Door {
@@ -170,6 +201,7 @@ impl Door {
             Self::Rest => "rest",
             Self::Pages => "pages",
             Self::CommandLine => "command line",
+            Self::Registry => "registry",
         }
     }
 }
@@ -195,6 +227,19 @@ impl Caller {
         self.scopes
     }
 
+    /// Whether nobody known calls.
+    pub fn is_nobody(&self) -> bool {
+        self.who == Who::Nobody
+    }
+
+    /// Whether the registry token that was shown, if one was, allows a verb in a repository.
+    pub fn registry_allows(&self, repository: &str, action: &str) -> bool {
+        self.registry.as_ref().is_none_or(|scopes| {
+            let mut of_it = scopes.iter().filter(|scope| scope.repository == repository);
+            of_it.any(|scope| scope.actions.iter().any(|allowed| allowed == action))
+        })
+    }
+
     /// Where they came in.
     pub fn door(&self) -> Door {
         self.door
@@ -215,6 +260,9 @@ impl Caller {
             Who::HostRoot => "host root".to_owned(),
             Who::HostUser { uid } => format!("host user {uid}"),
             Who::Container { uid } => format!("container user {uid}"),
+            Who::Robot { name, .. } => format!("robot {name}"),
+            Who::Itself => "Sampan".to_owned(),
+            Who::Nobody => "nobody".to_owned(),
         }
     }
 }
@@ -229,7 +277,13 @@ impl Caller {
             scopes: Scopes::ALL,
             door: Door::CommandLine,
             shown: Shown::Place,
+            registry: None,
         }
+    }
+
+    /// This instance, for the audit trail.
+    pub(crate) fn by_itself() -> Self {
+        Self { who: Who::Itself, administrator: false, ..Self::command_line() }
     }
 
     /// The same caller at another door.

@@ -20,7 +20,7 @@ pub async fn holds(app: &App, caller: &Caller) -> Result<bool, AccountsError> {
             let team_id = caller.team.as_ref().map(|team| team.owner.team_id);
             session::of_hash(app, hash, team_id, caller.door).await?
         }
-        Shown::Place => return Ok(true),
+        Shown::Place | Shown::Registry => return Ok(true),
     };
     Ok(now.as_ref() == Some(caller))
 }

@@ -8,12 +8,14 @@
 //! | a process at the docker socket | [`socket`] |
 //! | name, password and code | [`login`], which begins a session |
 //! | the setup token of the first run | [`setup`] |
+//! | Basic or Bearer at the registry | [`registry`] |
 //! | nothing new, but something is still open | [`lasting`] |
 
 mod caller;
 pub mod lasting;
 pub mod login;
 mod password;
+pub mod registry;
 mod sealing;
 pub mod secret;
 pub mod session;
@@ -24,7 +26,7 @@ mod tickets;
 pub mod token;
 pub mod totp;
 
-pub use caller::{Caller, Door, Role, Scopes, TeamView, UnknownRole, UnknownScope, Who};
+pub use caller::{Caller, Door, RegistryScope, Role, Scopes, TeamView, UnknownRole, UnknownScope, Who};
 pub use password::Passwords;
 pub use sealing::SealingKey;
 pub use throttle::{Throttle, TooMany};

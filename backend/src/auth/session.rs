@@ -76,6 +76,7 @@ fn of(row: SessionRow, door: Door, shown: Shown) -> Session {
         scopes: Scopes::ALL,
         door,
         shown,
+        registry: None,
     };
     Session { caller, csrf: row.csrf, has_totp: row.has_totp, language: row.language, theme: row.theme }
 }

@@ -29,7 +29,8 @@ pub async fn caller(app: &App, uid: u32, gid: u32) -> Result<Option<Caller>, Acc
 }
 
 fn of(who: Who, team: TeamView, administrator: bool) -> Caller {
-    Caller { who, team: Some(team), administrator, scopes: Scopes::ALL, door: Door::Docker, shown: Shown::Place }
+    let (scopes, door) = (Scopes::ALL, Door::Docker);
+    Caller { who, team: Some(team), administrator, scopes, door, shown: Shown::Place, registry: None }
 }
 
 fn is_in_group(app: &App, uid: u32, gid: u32) -> bool {

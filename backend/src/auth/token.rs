@@ -32,5 +32,6 @@ fn of(owner: TokenOwner, door: Door, shown: Shown) -> Caller {
         scopes: owner.scopes,
         door,
         shown,
+        registry: None,
     }
 }

@@ -4,7 +4,9 @@
 
 pub mod names;
 mod raw;
+mod reach;
 mod resolved;
 
 pub use raw::{ConfigError, Flags, Raw};
+pub use reach::host_name;
 pub use resolved::{AddressPool, Config, Storage};

@@ -44,6 +44,27 @@ pub const HTTP: Setting = Setting {
     default: Some("127.0.0.1:7070"),
     right: "an address and a port, such as 127.0.0.1:7070 or [::1]:7070",
 };
+/// Address of the same over TLS.
+pub const HTTPS: Setting = Setting {
+    key: "https",
+    variable: "SAMPAN_HTTPS",
+    default: None,
+    right: "an address and a port, such as 0.0.0.0:7443 or [::]:7443",
+};
+/// Certificate chain for it; without, a local authority signs one.
+pub const TLS_CERTIFICATE: Setting = Setting {
+    key: "tls_certificate",
+    variable: "SAMPAN_TLS_CERTIFICATE",
+    default: None,
+    right: "the absolute path of a PEM file, together with tls_key",
+};
+/// The certificate's key.
+pub const TLS_KEY: Setting = Setting {
+    key: "tls_key",
+    variable: "SAMPAN_TLS_KEY",
+    default: None,
+    right: "the absolute path of a PEM file, together with tls_certificate",
+};
 /// The Docker Engine API's unix socket.
 pub const DOCKER_SOCK: Setting = Setting {
     key: "docker_sock",
@@ -98,6 +119,9 @@ pub const SETTINGS: &[Setting] = &[
     DATA_ROOT,
     STATE_ROOT,
     HTTP,
+    HTTPS,
+    TLS_CERTIFICATE,
+    TLS_KEY,
     DOCKER_SOCK,
     DOCKER_GROUP,
     STORAGE,

@@ -20,6 +20,15 @@ pub struct Flags {
     /// Address of the dashboard, REST and websockets [env: SAMPAN_HTTP] [default: 127.0.0.1:7070]
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
+    /// Address of the same over TLS, and of the registry for other hosts [env: SAMPAN_HTTPS]
+    #[arg(long, value_name = "ADDR")]
+    pub https: Option<String>,
+    /// Certificate chain for --https, PEM; without, a local authority signs one [env: SAMPAN_TLS_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    pub tls_certificate: Option<String>,
+    /// Its key, PEM [env: SAMPAN_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
     /// Unix socket of the Docker Engine API [env: SAMPAN_DOCKER_SOCK] [default: /run/sampan/docker.sock]
     #[arg(long, value_name = "PATH")]
     pub docker_sock: Option<String>,
@@ -47,11 +56,14 @@ pub struct Flags {
 }
 
 impl Flags {
-    fn texts(&self) -> [(&'static Setting, Option<&String>); 11] {
+    fn texts(&self) -> [(&'static Setting, Option<&String>); 14] {
         [
             (&names::DATA_ROOT, self.data_root.as_ref()),
             (&names::STATE_ROOT, self.state_root.as_ref()),
             (&names::HTTP, self.http.as_ref()),
+            (&names::HTTPS, self.https.as_ref()),
+            (&names::TLS_CERTIFICATE, self.tls_certificate.as_ref()),
+            (&names::TLS_KEY, self.tls_key.as_ref()),
             (&names::DOCKER_SOCK, self.docker_sock.as_ref()),
             (&names::DOCKER_GROUP, self.docker_group.as_ref()),
             (&names::STORAGE, self.storage.as_ref()),

@@ -19,6 +19,10 @@ pub struct Config {
     pub state_root: PathBuf,
     /// Pages, REST, websockets.
     pub http: SocketAddr,
+    /// The same over TLS.
+    pub https: Option<SocketAddr>,
+    /// Files of certificate and key for it; `None`: a local authority signs one.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// Docker Engine API.
     pub docker_sock: PathBuf,
     /// Name or number of the host group that may use that socket.
@@ -67,6 +71,8 @@ impl Config {
             data_root: required(raw, &names::DATA_ROOT, absolute)?,
             state_root: required(raw, &names::STATE_ROOT, absolute)?,
             http: required(raw, &names::HTTP, |text| text.parse().ok())?,
+            https: optional(raw, &names::HTTPS, |text| text.parse().ok())?,
+            tls: tls(raw)?,
             docker_sock: required(raw, &names::DOCKER_SOCK, |text| {
                 absolute(text).filter(|path| path.as_os_str().len() <= SOCKET_PATH_BYTES)
             })?,
@@ -84,6 +90,23 @@ impl Config {
             })?
             .unwrap_or_default(),
         })
+    }
+}
+
+/// Certificate and key come together or not at all.
+fn tls(raw: &Raw) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
+    let certificate = optional(raw, &names::TLS_CERTIFICATE, absolute)?;
+    let key = optional(raw, &names::TLS_KEY, absolute)?;
+    let lacks = |setting: &Setting| ConfigError::Wrong {
+        place: format!("the setting `{}`", setting.key),
+        value: String::new(),
+        right: setting.right,
+    };
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(lacks(&names::TLS_KEY)),
+        (None, Some(_)) => Err(lacks(&names::TLS_CERTIFICATE)),
     }
 }
 

@@ -15,22 +15,22 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 use utoipa_actix_web::AppExt;
 
-use super::{api, live, pages};
+use super::{api, live, pages, registry};
 use crate::app::App;
 
 /// Threads that answer; the work behind is the engine's.
-const WORKERS: usize = 2;
+pub(super) const WORKERS: usize = 2;
 /// Connections that one worker holds at most.
-const CONNECTIONS: usize = 4096;
+pub(super) const CONNECTIONS: usize = 4096;
 /// A client has so long to send the head of its request.
-const HEAD: Duration = Duration::from_secs(10);
+pub(super) const HEAD: Duration = Duration::from_secs(10);
 /// Quiet connections are kept for so long.
-const KEPT: Duration = Duration::from_secs(60);
+pub(super) const KEPT: Duration = Duration::from_secs(60);
 /// A client that takes none of what waits for it for so long is gone, whatever its kernel says: nothing else would ever
 /// end a connection whose reader stands still.
-const TAKEN: Duration = Duration::from_secs(30);
+pub(super) const TAKEN: Duration = Duration::from_secs(30);
 /// What runs has so long to end when the server stops.
-const STOP_SECONDS: u64 = 5;
+pub(super) const STOP_SECONDS: u64 = 5;
 /// Nothing from elsewhere, nothing inline (Content Security Policy Level 3).
 pub(super) const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -110,6 +110,7 @@ pub(crate) fn site(
         .service(utoipa_actix_web::scope("/api/v1").configure(api::configure))
         .service(utoipa_actix_web::scope("/live").configure(live::configure))
         .into_app()
+        .configure(registry::configure)
         .configure(pages::configure)
         .default_service(web::to(api::fits_none))
 }
@@ -139,10 +140,10 @@ pub(super) fn let_go_of_the_stuck(listener: &TcpListener, after: Duration) -> st
     Ok(rustix::net::sockopt::set_tcp_user_timeout(listener, milliseconds)?)
 }
 
-/// Gives a form or JSON, which anybody may begin to send, a time by which it is whole. Archives of images have their own
-/// patience, websockets theirs.
+/// Gives a form or JSON, which anybody may begin to send, a time by which it is whole. Archives of images and blobs have
+/// their own patience, websockets theirs.
 async fn hasten<B: MessageBody>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
-    if !request.method().is_safe() && request.path() != api::UPLOAD {
+    if !request.method().is_safe() && request.path() != api::UPLOAD && !registry::is_upload(request.path()) {
         let patience = request.app_data::<Data<live::Patience>>().map_or_else(Default::default, |patience| ***patience);
         let until = Instant::now() + patience.body;
         let pieces = stream::unfold(request.take_payload(), move |mut payload| async move {

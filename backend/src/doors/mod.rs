@@ -4,8 +4,10 @@ pub mod address;
 pub mod api;
 pub mod docker;
 pub mod http;
+pub mod https;
 pub mod live;
 pub mod origin;
 pub mod pages;
+pub mod registry;
 #[cfg(test)]
 mod table;

@@ -89,6 +89,10 @@ actions! {
     Tag = "tag",
     /// Follows what happens.
     Watch = "watch",
+    /// Reads from a repository.
+    Pull = "pull",
+    /// Writes to a repository.
+    Push = "push",
 }
 
 /// A verb and what it is done to: a row of the policy, the word of a route.

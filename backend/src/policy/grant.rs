@@ -85,6 +85,17 @@ pub enum Denied {
         /// Each thing that was asked for.
         what: Vec<String>,
     },
+    /// The caller may, but the registry token that was shown does not say so.
+    #[error("the token does not allow to {action} {repository}: ask for another one")]
+    OutOfScope {
+        /// `team/name`.
+        repository: String,
+        /// `pull`, `push` or `delete`.
+        action: &'static str,
+    },
+    /// The repository could not be looked up.
+    #[error(transparent)]
+    Registry(#[from] sampan_engine::registry::RegistryError),
     /// The user belongs to no team.
     #[error("{actor} is in no team: an owner or an administrator adds members")]
     NoTeam {
@@ -105,6 +116,8 @@ impl Denied {
         match self {
             Self::NotFound { .. } => Kind::NotFound,
             Self::Forbidden { .. } | Self::Elevated { .. } | Self::NoTeam { .. } => Kind::Forbidden,
+            Self::OutOfScope { .. } => Kind::Forbidden,
+            Self::Registry(error) => error.kind(),
             Self::Container(error) => error.kind(),
             Self::Accounts(error) => error.kind(),
         }

@@ -9,6 +9,7 @@ mod elevated;
 mod grant;
 mod nouns;
 mod people;
+mod registry;
 mod rules;
 
 pub use action::{Act, Action, Verb};

@@ -3,6 +3,7 @@
 use sampan_engine::containers::config::ContainerConfig;
 use sampan_engine::containers::{ExecConfig, Update};
 use sampan_engine::owner::Owner;
+use sampan_engine::registry::RepositoryName;
 
 mod sealed {
     /// Only the nouns of this file are nouns.
@@ -36,6 +37,10 @@ pub enum NounKind {
     Token,
     /// The audit trail.
     Audit,
+    /// A repository of the registry.
+    Repository,
+    /// Who pulls or pushes and is no person.
+    Robot,
 }
 
 impl NounKind {
@@ -54,6 +59,8 @@ impl NounKind {
             Self::Member => "member",
             Self::Token => "token",
             Self::Audit => "audit entry",
+            Self::Repository => "repository",
+            Self::Robot => "robot",
         }
     }
 }
@@ -98,6 +105,10 @@ wholes! {
     System: System in Owner,
     /// The team's audit trail.
     AuditTrail: Audit in Owner,
+    /// The team's repositories.
+    Repositories: Repository in Owner,
+    /// The team's robots.
+    Robots: Robot in Owner,
     /// The users of the instance.
     Users: User in (),
     /// The teams of the instance.
@@ -176,6 +187,18 @@ objects! {
     Network: Network in Owner {
         /// Name or id.
         reference: String,
+    }
+    /// One repository of a team: there, or, for a push, to be.
+    Repository: Repository in Owner {
+        /// `team/name`.
+        name: RepositoryName,
+        /// As it is; `None`: the first push makes it.
+        found: Option<sampan_engine::registry::Repository>,
+    }
+    /// One robot of the team; there may be none, which the accounts say.
+    Robot: Robot in Owner {
+        /// `robots.id`.
+        id: i64,
     }
     /// One team.
     Team: Team in () {

@@ -22,6 +22,9 @@ pub enum ServiceError {
     /// An image.
     #[error(transparent)]
     Image(#[from] sampan_engine::images::ImageError),
+    /// The registry inside.
+    #[error(transparent)]
+    Registry(#[from] sampan_engine::registry::RegistryError),
     /// A user, team, member or token.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
@@ -49,6 +52,7 @@ impl ServiceError {
             Self::Container(error) => error.kind(),
             Self::Volume(error) => error.kind(),
             Self::Image(error) => error.kind(),
+            Self::Registry(error) => error.kind(),
             Self::Accounts(error) => error.kind(),
             Self::Host { .. } => Kind::Internal,
             Self::Invalid { .. } => Kind::Invalid,

@@ -66,6 +66,9 @@ pub enum ContainerError {
     /// Its image.
     #[error(transparent)]
     Image(#[from] crate::images::ImageError),
+    /// The registry inside.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::RegistryError),
     /// The work was refused or broke off.
     #[error("{message}")]
     Refused {
@@ -105,6 +108,7 @@ impl ContainerError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Image(error) => error.kind(),
+            Self::Registry(error) => error.kind(),
             Self::NotFound { .. } | Self::NoSuchExec { .. } => Kind::NotFound,
             Self::Ambiguous { .. } | Self::Invalid { .. } => Kind::Invalid,
             Self::NameTaken { .. } | Self::WrongState { .. } => Kind::Conflict,

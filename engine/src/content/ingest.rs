@@ -29,6 +29,21 @@ impl ContentStore {
         Ok(Ingest { store: self.clone(), file, hasher: sha2::Sha256::new(), size: 0 })
     }
 
+    /// Makes a complete file of the uploads a blob: its bytes were hashed by the caller.
+    ///
+    /// # Errors
+    /// [`ContentError::Io`] when it cannot be synced or named.
+    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> Result<(), ContentError> {
+        let path = self.path(digest);
+        let io = |act, path: &Path| {
+            let path = path.to_owned();
+            move |source| ContentError::Io { act, path, source }
+        };
+        std::fs::File::open(file).and_then(|opened| opened.sync_all()).map_err(io("sync", file))?;
+        std::fs::rename(file, &path).map_err(io("name", &path))?;
+        sync_folder(&self.root).map_err(io("sync", &self.root))
+    }
+
     /// Stores bytes that are in memory already; a blob that is there stays as it is.
     ///
     /// # Errors

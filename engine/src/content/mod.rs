@@ -98,7 +98,9 @@ impl ContentStore {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io("empty", &temporary)(error)),
             _ => {}
         }
-        std::fs::create_dir_all(&temporary).map_err(io("make", &temporary))?;
+        for folder in [temporary, store.uploads()] {
+            std::fs::create_dir_all(&folder).map_err(io("make", &folder))?;
+        }
         Ok(store)
     }
 
@@ -119,6 +121,11 @@ impl ContentStore {
     /// The folder of unfinished blobs.
     fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    /// The folder of blobs that clients are sending: what lies there survives a restart.
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
     }
 
     /// The folder itself, for the sweep.

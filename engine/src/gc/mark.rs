@@ -1,4 +1,4 @@
-//! What may go: everything that no image and no lease needs.
+//! What may go: everything that no image, no repository and no lease needs.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -21,9 +21,16 @@ pub struct Present {
 /// What may go, in the same terms.
 pub type Doomed = Present;
 
-/// Decides what may go. `images` are the id and the diff ids of every image of every team.
-pub fn mark(images: &[(Digest, Vec<Digest>)], held: &HashSet<Digest>, present: &Present) -> Doomed {
-    let (mut layers, mut blobs) = (held.clone(), held.clone());
+/// Decides what may go. `images` are the id and the diff ids of every image of every team, `kept` what any repository
+/// has: a blob, or a layer whose tar is that blob. A blob whose bytes are a layer's tar, too, goes: one copy is enough.
+pub fn mark(
+    images: &[(Digest, Vec<Digest>)],
+    kept: &HashSet<Digest>,
+    held: &HashSet<Digest>,
+    present: &Present,
+) -> Doomed {
+    let mut layers: HashSet<Digest> = held.union(kept).copied().collect();
+    let mut blobs = layers.clone();
     let (mut merged, mut folders) = (HashSet::new(), HashSet::new());
     for (id, diff_ids) in images {
         blobs.insert(*id);
@@ -31,6 +38,7 @@ pub fn mark(images: &[(Digest, Vec<Digest>)], held: &HashSet<Digest>, present: &
         merged.extend(chain_id(diff_ids));
         folders.extend(chain_ids(diff_ids));
     }
+    blobs.retain(|digest| held.contains(digest) || !(layers.contains(digest) && present.layers.contains(digest)));
     let unused = |present: &BTreeSet<Digest>, used: &HashSet<Digest>| {
         present.iter().filter(|digest| !used.contains(digest)).copied().collect()
     };
@@ -66,7 +74,7 @@ mod tests {
         #[test]
         fn nothing_that_is_used_goes_and_nothing_unused_stays(
             images in images(),
-            held in digests(),
+            (held, kept) in (digests(), digests()),
             (layers, blobs, strays) in (digests(), digests(), digests()),
             cut in 0..6usize,
         ) {
@@ -74,10 +82,16 @@ mod tests {
             let chains: BTreeSet<Digest> = chains.chain(strays).collect();
             let present = Present { layers, merged: chains.clone(), folders: chains, blobs };
             let held: HashSet<Digest> = held.into_iter().collect();
-            let doomed = mark(&images, &held, &present);
+            let kept: HashSet<Digest> = kept.into_iter().collect();
+            let doomed = mark(&images, &kept, &held, &present);
 
-            let used_layer = |digest: &Digest| held.contains(digest) || images.iter().any(|(_, ids)| ids.contains(digest));
-            let used_blob = |digest: &Digest| held.contains(digest) || images.iter().any(|(id, _)| id == digest);
+            let needed = |digest: &Digest| held.contains(digest) || kept.contains(digest);
+            let used_layer = |digest: &Digest| needed(digest) || images.iter().any(|(_, ids)| ids.contains(digest));
+            let in_tar = |digest: &Digest| present.layers.contains(digest) && used_layer(digest);
+            let used_blob = |digest: &Digest| {
+                let used = needed(digest) || images.iter().any(|(id, _)| id == digest);
+                used && (held.contains(digest) || !in_tar(digest))
+            };
             let used_merged = |digest: &Digest| images.iter().any(|(_, ids)| chain_id(ids) == Some(*digest));
             let used_folder = |digest: &Digest| {
                 images.iter().any(|(_, ids)| (1..=ids.len()).any(|count| chain_id(&ids[..count]) == Some(*digest)))

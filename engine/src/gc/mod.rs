@@ -1,7 +1,7 @@
 //! Taking away layers, indexes and blobs that nobody needs any more.
 //!
 //! [`mark()`] is the pure decision, [`sweep()`] the act. What is in use is never taken: every image row of every team
-//! counts (a container's image cannot lose its row), and so does every [`Lease`] of work in progress. Work that makes
+//! counts (a container's image cannot lose its row), so does what any repository of the registry has, and every [`Lease`] of work in progress. Work that makes
 //! rows holds the [`Leases`]' gate shared from its last look at the store until its rows are committed; the sweep
 //! holds it alone.
 

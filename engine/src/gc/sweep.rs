@@ -1,6 +1,6 @@
 //! The act: what the mark found is renamed away while nobody else works on the stores, and removed afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{Doomed, Leases, Present, SweepError, mark};
 use crate::content::{ContentError, ContentStore};
 use crate::digest::Digest;
 use crate::layers::{LayerError, LayerStore};
-use crate::store::images;
+use crate::store::{images, registry};
 
 /// A blob younger than this may belong to work that has not taken its lease yet.
 const BLOB_GRACE: Duration = Duration::from_secs(600);
@@ -46,10 +46,14 @@ pub async fn sweep(
         let read = id.parse::<Digest>().ok().zip(serde_json::from_str::<Vec<Digest>>(&diff_ids).ok());
         rows.push(read.ok_or(SweepError::Damaged { id })?);
     }
+    let mut kept = HashSet::new();
+    for digest in registry::marks(&mut connection).await? {
+        kept.insert(digest.parse::<Digest>().map_err(|_| SweepError::Damaged { id: digest })?);
+    }
     let held = leases.held();
     let (content, layers) = (content.clone(), layers.clone());
     let moved = tokio::task::spawn_blocking(move || {
-        let doomed = mark(&rows, &held, &present(&content, &layers)?);
+        let doomed = mark(&rows, &kept, &held, &present(&content, &layers)?);
         let trash = move_away(&doomed, &content, &layers)?;
         let folders = renamed(&layers.layers().join("folders"))?;
         Ok::<_, SweepError>((doomed, trash, folders))

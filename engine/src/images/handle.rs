@@ -46,6 +46,15 @@ pub(super) struct Shared {
     pub folder_bytes: Mutex<HashMap<Digest, u64>>,
 }
 
+/// Where images and the registry keep the same things.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stores<'a> {
+    pub pool: &'a SqlitePool,
+    pub content: &'a ContentStore,
+    pub layers: &'a LayerStore,
+    pub leases: &'a Leases,
+}
+
 /// One image of a team.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
@@ -96,6 +105,12 @@ impl Images {
             images.sweep_later();
         }
         Ok(images)
+    }
+
+    /// The stores beneath.
+    pub(crate) fn stores(&self) -> Stores<'_> {
+        let Shared { pool, content, layers, leases, .. } = &*self.shared;
+        Stores { pool, content, layers, leases }
     }
 
     /// How containers get their root.

@@ -93,7 +93,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// Words of lower-case letters and digits, between them one dot, one or two underscores, or any number of dashes.
-fn is_path_component(text: &str) -> bool {
+pub(super) fn is_path_component(text: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let separators =
         text.split(|letter: char| letter.is_ascii() && is_inner(letter as u8)).filter(|part| !part.is_empty());
@@ -102,7 +102,7 @@ fn is_path_component(text: &str) -> bool {
     ends(text.as_bytes().first()) && ends(text.as_bytes().last()) && separators.into_iter().all(is_separator)
 }
 
-fn is_tag(text: &str) -> bool {
+pub(super) fn is_tag(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     text.len() <= TAG_MAX
         && text.bytes().next().is_some_and(is_word)

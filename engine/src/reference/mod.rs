@@ -26,6 +26,16 @@ pub struct ReferenceError {
     pub reason: String,
 }
 
+/// Whether a text is one part of a repository's name. Spec: OCI distribution-spec, `<name>`.
+pub(crate) fn is_path_component(text: &str) -> bool {
+    grammar::is_path_component(text)
+}
+
+/// Whether a text is a tag. Spec: OCI distribution-spec, `<tag-or-digest>` as a tag.
+pub(crate) fn is_tag(text: &str) -> bool {
+    grammar::is_tag(text)
+}
+
 /// The most characters a reference can have: host, repository of 255, tag of 128, digest.
 const LENGTH_MAX: usize = 800;
 

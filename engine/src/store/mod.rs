@@ -3,7 +3,8 @@
 pub(crate) mod containers;
 pub(crate) mod images;
 mod open;
+pub(crate) mod registry;
 pub(crate) mod volumes;
 
-pub(crate) use open::single;
 pub use open::{OpenError, is_between_transactions, open};
+pub(crate) use open::{single, single_with};

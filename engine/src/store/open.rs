@@ -69,11 +69,19 @@ pub async fn open(data_root: &Path) -> Result<SqlitePool, OpenError> {
 /// # Errors
 /// When it cannot be opened.
 pub(crate) async fn single(pool: &SqlitePool) -> Result<SqlitePool, sqlx::Error> {
+    single_with(pool, SqliteSynchronous::Normal).await
+}
+
+/// The same with a choice: FULL is for what must survive a power loss.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) async fn single_with(pool: &SqlitePool, synchronous: SqliteSynchronous) -> Result<SqlitePool, sqlx::Error> {
     SqlitePoolOptions::new()
         .max_connections(1)
         .test_before_acquire(false)
         .after_release(|connection, _| Box::pin(is_between_transactions(connection)))
-        .connect_with(pool.connect_options().as_ref().clone())
+        .connect_with(pool.connect_options().as_ref().clone().synchronous(synchronous))
         .await
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod database;
 mod members;
+mod robots;
 mod sessions;
 mod settings;
 mod teams;
@@ -12,5 +13,6 @@ mod users;
 pub(super) use audit::NewAuditRow;
 pub use database::Accounts;
 pub(super) use members::MemberRow;
+pub(super) use robots::{NewRobotRow, RobotRow};
 pub(super) use sessions::{NewSessionRow, SessionListRow, SessionOwnerRow};
 pub(super) use tokens::{NewTokenRow, TokenRow};

@@ -55,17 +55,18 @@ impl Accounts {
         Ok(done.rows_affected())
     }
 
-    /// How many containers, volumes and images a team has.
-    pub(in crate::accounts) async fn count_things(&self, id: i64) -> sqlx::Result<(i64, i64, i64)> {
+    /// How many containers, volumes, images and repositories a team has.
+    pub(in crate::accounts) async fn count_things(&self, id: i64) -> sqlx::Result<[i64; 4]> {
         let row = sqlx::query!(
             r#"SELECT (SELECT count(*) FROM containers WHERE team_id = ?1) AS "containers!: i64",
                 (SELECT count(*) FROM volumes WHERE team_id = ?1) AS "volumes!: i64",
-                (SELECT count(*) FROM images WHERE team_id = ?1) AS "images!: i64""#,
+                (SELECT count(*) FROM images WHERE team_id = ?1) AS "images!: i64",
+                (SELECT count(*) FROM repositories WHERE team_id = ?1) AS "repositories!: i64""#,
             id
         )
         .fetch_one(&self.read)
         .await?;
-        Ok((row.containers, row.volumes, row.images))
+        Ok([row.containers, row.volumes, row.images, row.repositories])
     }
 
     pub(in crate::accounts) async fn delete_team(&self, id: i64) -> sqlx::Result<u64> {

@@ -25,6 +25,7 @@ use crate::auth::session;
         (name = "images", description = "Images"),
         (name = "volumes", description = "Volumes"),
         (name = "networks", description = "Networks"),
+        (name = "registry", description = "The registry inside: repositories and robots"),
         (name = "system", description = "Events and the host"),
         (name = "people", description = "Users, teams, members, tokens, audit trail"),
         (name = "live", description = "Websockets"),

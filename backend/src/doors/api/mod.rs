@@ -13,6 +13,8 @@ mod page;
 mod people;
 mod problem;
 mod reference;
+mod repositories;
+mod robots;
 mod router;
 mod system;
 mod times;

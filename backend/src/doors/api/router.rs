@@ -6,7 +6,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, ResponseError, dev::ResourceDef};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Problem, containers, execs, images, networks, people, system, volumes};
+use super::{Problem, containers, execs, images, networks, people, repositories, robots, system, volumes};
 
 /// Most bytes of a JSON body.
 const JSON_BYTES: usize = 1 << 20;
@@ -20,6 +20,8 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
     volumes::configure(config);
     system::configure(config);
     people::configure(config);
+    repositories::configure(config);
+    robots::configure(config);
 }
 
 /// How JSON bodies are read.

@@ -411,3 +411,26 @@ async fn a_form_that_comes_byte_by_byte_is_not_waited_for() {
     }
     assert!(begun.elapsed() >= HASTY.body, "{}", String::from_utf8_lossy(&answer));
 }
+
+#[actix_web::test]
+async fn a_blob_may_take_longer_than_a_form() {
+    let site = Site::start().await;
+    let basic = base64::Engine::encode(
+        &base64::engine::general_purpose::STANDARD,
+        format!("developer:{}", site.instance.token("developer")),
+    );
+    let path = format!("/v2/{}/blobs/uploads/{}", crate::testing::REPOSITORY, crate::testing::UPLOAD);
+    let mut stream = TcpStream::connect(site.address).await.unwrap();
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\nhost: test\r\nauthorization: Basic {basic}\r\ncontent-length: 4\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for byte in b"slow" {
+        tokio::time::sleep(HASTY.body / 3).await;
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    site.server.stop(false).await;
+}

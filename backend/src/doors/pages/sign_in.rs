@@ -14,7 +14,7 @@ use crate::accounts::NewSession;
 use crate::app::App;
 use crate::auth::login::{Attempt, LoginError, Outcome, login};
 use crate::auth::{session, setup};
-use crate::doors::address;
+use crate::doors::{address, https};
 use crate::texts::{Language, Texts};
 
 /// Cookie that keeps the language before somebody is signed in.
@@ -111,7 +111,7 @@ pub async fn sign_out(
 /// The answer that sets the session's cookie and goes on to `place`.
 pub(super) fn begin(app: &App, request: &HttpRequest, session: &NewSession, place: &str) -> HttpResponse {
     let public = app.config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
-    let secure = public || request.connection_info().scheme() == "https";
+    let secure = public || https::is_encrypted(request) || request.connection_info().scheme() == "https";
     let cookie = Cookie::build(session::COOKIE, session.cookie.expose().to_owned())
         .path("/")
         .http_only(true)

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::test::{TestRequest, init_service};
+use base64::Engine as _;
 use tower_service::Service;
 
 use super::rows::Row;
 use crate::auth::{Door, session};
 use crate::doors::live::Patience;
 use crate::doors::{docker, http};
-use crate::testing::{CONTAINER, IMAGE, Instance, TEAM, VOLUME};
+use crate::testing::{BLOB, CONTAINER, IMAGE, Instance, MANIFEST, MANIFEST_TYPE, REPOSITORY, TEAM, UPLOAD, VOLUME};
 
 /// A request that is let in may wait for something (the end of a container): that is an answer too.
 const WAITS: Duration = Duration::from_millis(500);
@@ -21,6 +22,7 @@ pub async fn ask(instance: &Instance, row: &Row, who: &str) -> u16 {
     match row.door {
         "docker" => ask_docker(instance, row, who).await,
         "pages" => ask_page(instance, row, who).await,
+        "registry" => ask_registry(instance, row, who).await,
         _ => ask_rest(instance, row, who).await,
     }
 }
@@ -34,6 +36,22 @@ async fn ask_rest(instance: &Instance, row: &Row, who: &str) -> u16 {
         request = request.insert_header(("content-type", "application/json")).set_payload(row.body);
     }
     send(instance, request).await
+}
+
+async fn ask_registry(instance: &Instance, row: &Row, who: &str) -> u16 {
+    let path = row.path.replace("{name}", REPOSITORY).replace("{reference}", "latest").replace("{digest}", BLOB);
+    let mut request = TestRequest::with_uri(&path.replace("{id}", UPLOAD)).method(method(row));
+    if who != "nobody" {
+        request = request.insert_header(("authorization", basic(who, instance.token(who))));
+    }
+    if !row.body.is_empty() {
+        request = request.insert_header(("content-type", MANIFEST_TYPE)).set_payload(row.body);
+    }
+    send(instance, request).await
+}
+
+fn basic(name: &str, secret: &str) -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{name}:{secret}")))
 }
 
 /// What is wrong with a session's request that its page did not send.
@@ -157,6 +175,7 @@ fn path(row: &Row) -> String {
         "networks" => "bridge",
         "exec" => "9999",
         "tokens" => "2",
+        "robots" => "1",
         "assets" => "none.css",
         _ => CONTAINER,
     };
@@ -164,9 +183,11 @@ fn path(row: &Row) -> String {
         "images" => IMAGE,
         "networks" => "bridge",
         "users" => "developer",
+        "repositories" => "app",
         "assets" => "none.css",
         _ => VOLUME,
     };
     let filled = row.path.replace("{id}", id).replace("{name}", name).replace("{team}", TEAM);
-    filled.replace("{user}", "viewer")
+    let manifest = sampan_engine::digest::Digest::of(MANIFEST.as_bytes()).to_string();
+    filled.replace("{user}", "viewer").replace("{tag}", "latest").replace("{digest}", &manifest)
 }

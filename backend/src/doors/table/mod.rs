@@ -25,6 +25,9 @@ fn routes() -> BTreeSet<String> {
     for (method, path) in super::pages::ROUTES {
         routes.insert(format!("pages {method} {path}"));
     }
+    for (method, path) in super::registry::ROUTES {
+        routes.insert(format!("registry {method} {path}"));
+    }
     // Those that need no caller and are in no document.
     for path in ["/healthz", "/api/v1/openapi.json", "/api/v1/reference"] {
         routes.insert(format!("rest GET {path}"));
@@ -84,14 +87,21 @@ async fn the_pages_answer_as_the_table_says() {
     check("pages").await;
 }
 
+#[actix_web::test]
+async fn the_registry_answers_as_the_table_says() {
+    check("registry").await;
+}
+
 /// A cookie alone changes nothing: whatever writes wants the session's token and comes from a page of ours.
 #[actix_web::test]
 async fn what_a_session_changes_only_its_own_page_can_ask_for() {
     let instance = crate::testing::Instance::new().await;
+    // At these two doors no cookie means anything.
+    let knows_cookies = |row: &&Row| !matches!(row.door, "docker" | "registry");
     // Neither needs a session: the sign-in and the first run have tests of their own.
     let of_sessions = |row: &&Row| !matches!(row.rule, rows::Rule::Wrong | rows::Rule::Over | rows::Rule::Open);
     let mut wrong = Vec::new();
-    for row in ROWS.iter().filter(|row| row.door != "docker" && row.method != "GET").filter(of_sessions) {
+    for row in ROWS.iter().filter(knows_cookies).filter(|row| row.method != "GET").filter(of_sessions) {
         for forged in callers::Forged::ALL {
             let status = callers::ask_forged(&instance, row, forged).await;
             if status != 403 {

@@ -80,7 +80,7 @@ pub async fn rename(app: Data<App>, known: Known, team: Path<String>, body: Json
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Removes a team that has no containers, volumes and images any more
+/// Removes a team that has no containers, volumes, images and repositories any more
 #[utoipa::path(tag = "people", params(("team" = String, Path, description = "Name of the team")),
     responses((status = 204, description = "It is gone"), Problems))]
 #[delete("/teams/{team}")]

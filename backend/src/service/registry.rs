@@ -1,0 +1,246 @@
+//! The registry inside. Pushes and removals are written to the audit trail; pulls are only counted.
+
+use sampan_engine::digest::Digest;
+use sampan_engine::registry::{
+    Blob, Change, Counts, Listed, ListedManifest, ListedTag, Manifest, NewManifest, Piece, Referrers, RegistryError,
+    Repository as Seen, Retained, Stored, Tag, TeamUsage, Upload,
+};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::Result;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::policy::action::{List, Prune, Pull, Push, Remove, Update, View};
+use crate::policy::{Action, Granted, Repositories, Repository};
+
+/// A tag or a digest, as a client names a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// By tag.
+    Tag(Tag),
+    /// By digest.
+    Digest(Digest),
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(out),
+            Self::Digest(digest) => digest.fmt(out),
+        }
+    }
+}
+
+/// The repository as it is; only one that a push will make is not there.
+fn there<A: Action>(target: &Granted<A, Repository>) -> Result<&Seen> {
+    let noun = target.noun();
+    let unknown = || RegistryError::RepositoryUnknown { name: noun.name().to_string() };
+    Ok(noun.found().as_ref().ok_or_else(unknown)?)
+}
+
+/// The same, made when it is not there.
+async fn made(app: &App, target: &Granted<Push, Repository>) -> Result<Seen> {
+    Ok(match target.noun().found() {
+        Some(found) => found.clone(),
+        None => app.engine.registry().ensure(target.owner(), target.noun().name().name()).await?,
+    })
+}
+
+/// A manifest. `counts`: this is a pull, no look.
+pub async fn manifest(app: &App, target: &Granted<Pull, Repository>, named: &Named, counts: bool) -> Result<Manifest> {
+    let (registry, repository) = (app.engine.registry(), there(target)?);
+    let manifest = match named {
+        Named::Tag(tag) => registry.manifest_by_tag(repository, tag).await?,
+        Named::Digest(digest) => registry.manifest(repository, digest).await?,
+    };
+    if counts {
+        registry.count_pull(repository);
+    }
+    Ok(manifest)
+}
+
+/// The size of a blob. Who may push relies on the answer.
+pub async fn blob_size(app: &App, target: &Granted<Pull, Repository>, digest: &Digest) -> Result<u64> {
+    let pushing = target.may(crate::policy::Verb::Push);
+    Ok(app.engine.registry().blob_size(there(target)?, digest, pushing).await?)
+}
+
+/// A blob, open.
+pub async fn blob(app: &App, target: &Granted<Pull, Repository>, digest: &Digest) -> Result<Blob> {
+    Ok(app.engine.registry().blob(there(target)?, digest).await?)
+}
+
+/// Names of tags behind `after`.
+pub async fn tag_names(app: &App, target: &Granted<Pull, Repository>, after: &str, most: u32) -> Result<Vec<String>> {
+    Ok(app.engine.registry().tag_names(there(target)?, after, most).await?)
+}
+
+/// What is about a manifest.
+pub async fn referrers(
+    app: &App,
+    target: &Granted<Pull, Repository>,
+    subject: &Digest,
+    artifact_type: Option<&str>,
+    after: &str,
+) -> Result<Referrers> {
+    Ok(app.engine.registry().referrers(there(target)?, subject, artifact_type, after).await?)
+}
+
+/// Whole names of repositories that the caller may pull from, behind `after`.
+pub async fn catalog(app: &App, caller: &Caller, after: &str, most: u32) -> Result<Vec<String>> {
+    let teams = app.policy().catalog_teams(caller).await?;
+    Ok(app.engine.registry().catalog(&teams, after, most).await?)
+}
+
+/// Begins an upload.
+pub async fn begin_upload(app: &App, target: &Granted<Push, Repository>) -> Result<Upload> {
+    let repository = made(app, target).await?;
+    Ok(app.engine.registry().begin_upload(&repository).await?)
+}
+
+/// Puts a blob of another repository into this one; false: it is not there.
+pub async fn mount(
+    app: &App,
+    target: &Granted<Push, Repository>,
+    from: &Granted<Pull, Repository>,
+    digest: &Digest,
+) -> Result<bool> {
+    let Some(from) = from.noun().found() else { return Ok(false) };
+    let repository = made(app, target).await?;
+    Ok(app.engine.registry().mount(&repository, from, digest).await?)
+}
+
+/// How far an upload is.
+pub async fn upload(app: &App, target: &Granted<Push, Repository>, id: &str) -> Result<Upload> {
+    Ok(app.engine.registry().upload(there(target)?, id).await?)
+}
+
+/// Takes the next bytes of an upload. `range`: where they begin and how many they are, if the client says.
+pub async fn append(
+    app: &App,
+    target: &Granted<Push, Repository>,
+    id: &str,
+    range: Option<(u64, u64)>,
+    pieces: mpsc::Receiver<Piece>,
+) -> Result<Upload> {
+    Ok(app.engine.registry().append(there(target)?, id, range, pieces).await?)
+}
+
+/// Takes the last bytes, if any, and makes the blob.
+pub async fn finish_upload(
+    app: &App,
+    target: &Granted<Push, Repository>,
+    id: &str,
+    digest: &Digest,
+    range: Option<(u64, u64)>,
+    pieces: mpsc::Receiver<Piece>,
+) -> Result<()> {
+    let repository = made(app, target).await?;
+    Ok(app.engine.registry().finish_upload(&repository, id, digest, range, pieces).await?)
+}
+
+/// Ends an upload without a blob.
+pub async fn cancel_upload(app: &App, target: &Granted<Push, Repository>, id: &str) -> Result<()> {
+    Ok(app.engine.registry().cancel_upload(there(target)?, id).await?)
+}
+
+/// Takes a manifest in, under a tag or its digest, and gives it `tags` as well.
+pub async fn put_manifest(
+    app: &App,
+    target: &Granted<Push, Repository>,
+    named: &Named,
+    tags: &[Tag],
+    content_type: Option<&str>,
+    bytes: &[u8],
+) -> Result<Stored> {
+    let repository = made(app, target).await?;
+    let (digest, tags) = match named {
+        Named::Digest(digest) => (Some(*digest), tags.to_vec()),
+        Named::Tag(tag) => (None, [std::slice::from_ref(tag), tags].concat()),
+    };
+    let by = target.caller().actor();
+    let new = NewManifest { content_type, bytes, digest, tags: &tags, by: &by };
+    let stored = app.engine.registry().put_manifest(&repository, new).await?;
+    let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+    app.note(target, target.noun().name().whole(), json!({ "digest": stored.digest, "tags": tags }));
+    Ok(stored)
+}
+
+/// Takes a tag away, or a manifest with all its tags.
+pub async fn delete_manifest(app: &App, target: &Granted<Remove, Repository>, named: &Named) -> Result<()> {
+    let (registry, repository) = (app.engine.registry(), there(target)?);
+    match named {
+        Named::Tag(tag) => drop(registry.delete_tag(repository, tag).await?),
+        Named::Digest(digest) => registry.delete_manifest(repository, digest).await?,
+    }
+    app.note(target, target.noun().name().whole(), json!({ "manifest": named.to_string() }));
+    Ok(())
+}
+
+/// Takes a blob away.
+pub async fn delete_blob(app: &App, target: &Granted<Remove, Repository>, digest: &Digest) -> Result<()> {
+    app.engine.registry().delete_blob(there(target)?, digest).await?;
+    app.note(target, target.noun().name().whole(), json!({ "blob": digest }));
+    Ok(())
+}
+
+/// The team's repositories by name, behind `after`.
+pub async fn list(app: &App, target: &Granted<List, Repositories>, after: &str, most: u32) -> Result<Vec<Listed>> {
+    Ok(app.engine.registry().list(target.owner(), after, most).await?)
+}
+
+/// What the team has in all.
+pub async fn usage(app: &App, target: &Granted<List, Repositories>) -> Result<TeamUsage> {
+    Ok(app.engine.registry().usage(target.owner()).await?)
+}
+
+/// One repository.
+pub async fn inspect(app: &App, target: &Granted<View, Repository>) -> Result<(Seen, Counts)> {
+    let repository = there(target)?;
+    Ok((repository.clone(), app.engine.registry().counts(repository).await?))
+}
+
+/// Its tags behind `after`.
+pub async fn tags(app: &App, target: &Granted<View, Repository>, after: &str, most: u32) -> Result<Vec<ListedTag>> {
+    Ok(app.engine.registry().tags(there(target)?, after, most).await?)
+}
+
+/// Its manifests behind `after`.
+pub async fn manifests(
+    app: &App,
+    target: &Granted<View, Repository>,
+    after: &str,
+    most: u32,
+) -> Result<Vec<ListedManifest>> {
+    Ok(app.engine.registry().manifests(there(target)?, after, most).await?)
+}
+
+/// Gives it other settings.
+pub async fn change(app: &App, target: &Granted<Update, Repository>, change: Change) -> Result<(Seen, Counts)> {
+    let registry = app.engine.registry();
+    let changed = registry.change(there(target)?, change).await?;
+    let details = json!({
+        "public": changed.public,
+        "immutable_tags": changed.immutable_tags,
+        "keep_tags": changed.keep_tags,
+        "keep_untagged_days": changed.keep_untagged_days,
+    });
+    app.note(target, target.noun().name().whole(), details);
+    let counts = registry.counts(&changed).await?;
+    Ok((changed, counts))
+}
+
+/// Removes it with all that is in it.
+pub async fn remove(app: &App, target: &Granted<Remove, Repository>) -> Result<()> {
+    app.engine.registry().remove(there(target)?).await?;
+    app.note(target, target.noun().name().whole(), json!({ "repository": true }));
+    Ok(())
+}
+
+/// Applies its rules about what to keep.
+pub async fn retain(app: &App, target: &Granted<Prune, Repository>) -> Result<Retained> {
+    let gone = app.engine.registry().retain(there(target)?).await?;
+    app.note(target, target.noun().name().whole(), json!({ "tags": gone.tags, "manifests": gone.manifests }));
+    Ok(gone)
+}
