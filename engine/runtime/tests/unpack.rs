@@ -5,7 +5,7 @@ mod harness;
 
 use std::fs::{self, File, Permissions};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{DirEntryExt, FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -251,10 +251,17 @@ fn a_spawner_that_is_killed_leaves_no_layer_and_the_next_one_clears_up() {
     connection.send(&request("layers/folders/1", &[]), &[File::open(&tar).expect("tar").as_fd()]).expect("send");
     wait_for(|| unfinished.join("many").exists());
 
+    // Deleted in the spawner it would hold up starts: it is only moved, and lies in the trash until the spawner rests.
+    let (trash, inode) = (harness.data().join("trash"), fs::metadata(&unfinished).expect("there").ino());
+    let seen = std::thread::spawn(move || {
+        let has_it = || fs::read_dir(&trash).is_ok_and(|entries| entries.flatten().any(|entry| entry.ino() == inode));
+        wait_for(has_it);
+    });
     harness.restart_spawner("");
 
     assert!(!unfinished.exists());
-    std::thread::sleep(Duration::from_millis(200));
+    seen.join().expect("seen in the trash");
+    wait_for(|| fs::read_dir(harness.data().join("trash")).is_ok_and(|entries| entries.count() == 0));
     let left: Vec<_> = fs::read_dir(harness.data().join("layers/folders")).expect("list").flatten().collect();
     assert!(left.is_empty(), "{left:?}");
     unpack(&harness, "layers/folders/1", &[], &tar).expect("unpacked");

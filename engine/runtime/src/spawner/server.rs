@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -17,7 +17,7 @@ use super::pool::Pool;
 use super::running::{Kept, Running};
 use super::stdio::borrow;
 use super::trash::Trash;
-use super::unpack::{self, Job};
+use super::unpack::Job;
 use crate::cgroups::{Cgroup, Layout};
 use crate::failure::{Doing, refusal};
 use crate::own_program;
@@ -81,6 +81,9 @@ pub fn run(arguments: Arguments) -> Result<(), Refusal> {
     // The peer's user is checked as well; this keeps strangers from taking connections up at all.
     chmod(&socket, Mode::from_raw_mode(0o600)).doing(|| "close spawner.sock to others".to_owned())?;
     spawner.sweep_orphans();
+    if let Err(refusal) = spawner.clear_unfinished() {
+        eprintln!("spawner: {refusal}");
+    }
     spawner.serve(&listener)
 }
 
@@ -96,9 +99,6 @@ impl Spawner {
         let space = Space::enter(&[("data", &arguments.data_root), ("state", &arguments.state_root)])?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let data = rustix::fs::open(space::DATA, flags, Mode::empty()).doing(|| "open the data root".to_owned())?;
-        if let Err(error) = unpack::clear(data.as_fd()) {
-            eprintln!("spawner: {error}");
-        }
         let features = features::find(&layout, &parent, data.as_fd(), &arguments.without);
         let peers = Peers::new(keeper)?;
         Ok(Self {
@@ -145,7 +145,7 @@ impl Spawner {
             let mut over: Vec<Connection> = Vec::new();
             for index in (0..jobs.len()).rev().filter(|&index| of_jobs[index]) {
                 let (job, waiting) = jobs.swap_remove(index);
-                let answer = job.finish().map_or_else(Answer::Refused, |()| Answer::Done);
+                let answer = self.finish_unpacking(job).map_or_else(Answer::Refused, |()| Answer::Done);
                 over.extend(waiting.into_iter().filter(|client| client.send(&answer, &[]).is_ok()));
             }
             // The oldest connection first: starts come over it, teardown over a later one.
@@ -260,13 +260,6 @@ impl Spawner {
             self.sweep();
         }
         if sent { Served::Answered } else { Served::Over }
-    }
-
-    fn unpack(&self, target: &Path, below: &[PathBuf], descriptors: Vec<OwnedFd>) -> Result<Job, Refusal> {
-        let Some(tar) = descriptors.into_iter().next() else {
-            return Err(refusal(RefusalKind::Invalid, "unpack needs the tar beside it"));
-        };
-        Job::start(self.data.as_fd(), target, below, tar)
     }
 }
 

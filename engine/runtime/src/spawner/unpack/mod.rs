@@ -10,7 +10,7 @@ mod links;
 mod names;
 mod write;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,9 @@ use rustix::fs::{Mode, OFlags, RenameFlags, Timespec, Timestamps, mkdirat, opena
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::folders::layer_place;
+use super::server::Spawner;
 use crate::failure::{Doing, refusal};
-use crate::rootfs::{folder, remove, resolve};
+use crate::rootfs::{folder, resolve};
 use crate::sys::clone::{Cloned, clone3};
 use crate::wire::socket::Connection;
 use crate::wire::{Refusal, RefusalKind};
@@ -42,7 +43,7 @@ pub(super) struct Job {
 
 impl Job {
     /// Starts the child. `below` are the folders of the layers below, top first.
-    pub fn start(data: BorrowedFd<'_>, target: &Path, below: &[PathBuf], tar: OwnedFd) -> Result<Self, Refusal> {
+    fn start(data: BorrowedFd<'_>, target: &Path, below: &[PathBuf], tar: OwnedFd) -> Result<Self, Refusal> {
         let (parent, name) = layer_place(data, target)?;
         if rustix::fs::statat(&parent, &name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(refusal(RefusalKind::Conflict, format!("{} exists", target.display())));
@@ -53,9 +54,7 @@ impl Job {
         }
         let doing = || format!("make {}", target.display());
         let below = below::view(data, below)?;
-        let temporary = CString::new([UNFINISHED, name.as_bytes()].concat()).doing(doing)?;
-        // What an unpacking left that was cut off.
-        remove::entry(parent.as_fd(), &temporary).doing(doing)?;
+        let temporary = temporary(&name)?;
         mkdirat(&parent, &temporary, Mode::from_raw_mode(0o755)).doing(doing)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = openat(&parent, &temporary, flags, Mode::empty()).doing(doing)?;
@@ -73,43 +72,60 @@ impl Job {
         self.target == target
     }
 
-    /// Takes the result: the folder under its name, or nothing.
-    pub fn finish(self) -> Result<(), Refusal> {
+    fn finish(&self) -> Result<(), Refusal> {
         let heard = self.connection.receive::<Result<(), Refusal>>();
         waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED).doing(|| "wait for a helper".to_owned())?;
-        let outcome = match heard {
-            Ok(Some((outcome, _))) => outcome,
-            _ => Err(refusal(RefusalKind::Internal, "the helper that unpacked a layer was killed")),
+        match heard {
+            Ok(Some((outcome, _))) => outcome?,
+            _ => return Err(refusal(RefusalKind::Internal, "the helper that unpacked a layer was killed")),
+        }
+        renameat_with(&self.parent, &self.temporary, &self.parent, &self.name, RenameFlags::NOREPLACE)
+            .doing(|| format!("name {}", self.target.display()))
+    }
+}
+
+impl Spawner {
+    /// Throws away what a spawner before this one did not finish. What cannot be is in nobody's way, but takes room.
+    pub(super) fn clear_unfinished(&mut self) -> Result<(), Refusal> {
+        let doing = || "look for unfinished layers".to_owned();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let folder = match resolve::beneath(self.data.as_fd(), Path::new("layers/folders"), flags) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            answer => answer.doing(doing)?,
         };
-        let outcome = outcome.and_then(|()| {
-            renameat_with(&self.parent, &self.temporary, &self.parent, &self.name, RenameFlags::NOREPLACE)
-                .doing(|| format!("name {}", self.target.display()))
-        });
+        let names = folder::names(folder.as_fd()).doing(doing)?;
+        let mut unfinished = names.iter().filter(|name| name.to_bytes().starts_with(UNFINISHED));
+        unfinished.try_for_each(|name| self.throw_away(folder.as_fd(), name))
+    }
+
+    /// Starts an unpacking, out of the way of what one that was cut off has left.
+    pub(super) fn unpack(
+        &mut self,
+        target: &Path,
+        below: &[PathBuf],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Job, Refusal> {
+        let Some(tar) = descriptors.into_iter().next() else {
+            return Err(refusal(RefusalKind::Invalid, "unpack needs the tar beside it"));
+        };
+        let (parent, name) = layer_place(self.data.as_fd(), target)?;
+        self.throw_away(parent.as_fd(), &temporary(&name)?)?;
+        Job::start(self.data.as_fd(), target, below, tar)
+    }
+
+    /// Takes the result of an unpacking: the folder under its name, or nothing.
+    pub(super) fn finish_unpacking(&mut self, job: Job) -> Result<(), Refusal> {
+        let outcome = job.finish();
         if outcome.is_err() {
-            remove::entry(self.parent.as_fd(), &self.temporary)
-                .doing(|| format!("remove what was unpacked of {}", self.target.display()))?;
+            self.throw_away(job.parent.as_fd(), &job.temporary)?;
         }
         outcome
     }
 }
 
-/// Removes what a spawner before this one did not finish.
-///
-/// # Errors
-/// When it cannot be removed; it is in nobody's way but takes room.
-pub(super) fn clear(data: BorrowedFd<'_>) -> Result<(), Refusal> {
-    let doing = || "remove unfinished layers".to_owned();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let folder = match resolve::beneath(data, Path::new("layers/folders"), flags) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        answer => answer.doing(doing)?,
-    };
-    for name in folder::names(folder.as_fd()).doing(doing)? {
-        if name.to_bytes().starts_with(UNFINISHED) {
-            remove::entry(folder.as_fd(), &name).doing(doing)?;
-        }
-    }
-    Ok(())
+/// The name of a folder until it is whole.
+fn temporary(name: &CStr) -> Result<CString, Refusal> {
+    CString::new([UNFINISHED, name.to_bytes()].concat()).doing(|| format!("name {}", name.to_string_lossy()))
 }
 
 fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
