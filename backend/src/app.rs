@@ -42,6 +42,11 @@ impl App {
     ) -> Result<(Self, JoinHandle<()>), AccountsError> {
         accounts.default_team().await?;
         accounts.sweep_sessions(config.session_idle).await?;
+        if let Err(error) = accounts.publish_all_folders().await {
+            // A full disk, most likely: starts that need a grant are refused, all else goes on.
+            let error = anyhow::Error::from(error);
+            tracing::error!(error = format!("{error:#}"), "granted host folders cannot be bound until the next start");
+        }
         let sealing = SealingKey::open(&config.data_root)?;
         let passwords = Passwords::new()?;
         let (audit, writer) = AuditWriter::start(accounts.clone());

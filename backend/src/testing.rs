@@ -193,6 +193,11 @@ async fn things(root: &Path, team: i64) {
         .await
         .unwrap();
     repository(&pool, team).await;
+    sqlx::query("INSERT INTO host_folders (team_id, path, read_only, created_at) VALUES (?, '/srv/shared', 0, 1)")
+        .bind(team)
+        .execute(&pool)
+        .await
+        .unwrap();
     pool.close().await;
 }
 

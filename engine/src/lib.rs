@@ -13,6 +13,7 @@ pub mod doctor;
 mod engine;
 pub mod erofs;
 pub mod events;
+pub mod folders;
 pub mod gc;
 pub mod host;
 pub mod images;

@@ -2,6 +2,8 @@
 
 mod docker;
 
+#[path = "docker/folders.rs"]
+mod folders;
 #[path = "docker/health.rs"]
 mod health;
 #[path = "docker/images.rs"]

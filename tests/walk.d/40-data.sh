@@ -22,6 +22,19 @@ binds() {
 }
 promise "the administrator's bind writes as the host's root, a team's bind is refused" binds
 
+granted() {
+  base=$(docker run --rm busybox awk '{ print $2 }' /proc/self/uid_map)
+  mkdir -p "$work/granted"; chown "$base:$base" "$work/granted"
+  body='{"image":"busybox","network":"none","start":true,"command":["sh","-c","touch /g/x; chmod 4755 /g/x"],'
+  body=$body'"mounts":[{"type":"bind","source":"'$work'/granted","destination":"/g"}]}'
+  make() { status -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' "$url/api/v1/containers" -d "$body"; }
+  is "$(make)" 403
+  admin grant-folder default "$work/granted" >/dev/null; is "$(make)" 201
+  within 10 test -u "$work/granted/x"; is "$(stat -c %u "$work/granted/x")" "$base"
+  admin revoke-folder default "$work/granted" >/dev/null; is "$(make)" 403
+}
+promise "a granted host folder is the team's, a setuid file in it too" granted
+
 redis_keeps() {
   docker run -d --name cache -v cache:/var/lib/redis redis >/dev/null
   within 30 docker exec cache redis-cli set boat sampan

@@ -1,10 +1,11 @@
-//! Users, teams, memberships, tokens, sessions and the audit trail.
+//! Users, teams, memberships, tokens, sessions, granted host folders and the audit trail.
 //!
 //! The rules lie here (names, last owner, expiry); the statements in [`store`]. What is written here is on disk before
 //! the answer (synchronous FULL), unlike the engine's rows.
 
 mod audit;
 mod error;
+mod folders;
 mod id_ranges;
 mod members;
 mod names;
@@ -18,6 +19,7 @@ mod users;
 
 pub use audit::{AuditEntry, AuditPage, AuditWriter, Done};
 pub use error::AccountsError;
+pub use folders::{FolderPath, GrantedFolder};
 pub use id_ranges::IdRange;
 pub use members::Member;
 pub use robots::{IssuedRobot, NewRobot, ROBOT_MARK, RobotInfo, RobotOwner};

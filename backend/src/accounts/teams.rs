@@ -125,7 +125,7 @@ impl Accounts {
             return Err(AccountsError::TeamInUse { team: team.name, what });
         }
         self.delete_team(id).await?;
-        Ok(())
+        self.publish_folders(&team).await
     }
 }
 

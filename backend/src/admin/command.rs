@@ -47,6 +47,23 @@ pub enum Command {
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3650))]
         expires_days: Option<u32>,
     },
+    /// Lets a team's containers bind a folder of the host and what lies beneath it
+    GrantFolder {
+        /// Name of the team
+        team: String,
+        /// Absolute path of the folder (or file)
+        path: String,
+        /// Only to read
+        #[arg(long)]
+        read_only: bool,
+    },
+    /// Takes a granted folder away; containers that run keep it until they end
+    RevokeFolder {
+        /// Name of the team
+        team: String,
+        /// Its path, as it was granted
+        path: String,
+    },
     /// Gives a user another password and ends their sessions
     ResetPassword {
         /// Name of the user

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
 use super::{Command, place};
-use crate::accounts::{Accounts, Done, NewToken, NewUser};
+use crate::accounts::{Accounts, Done, FolderPath, NewToken, NewUser};
 use crate::auth::secret::Secret;
 use crate::auth::{Caller, Passwords, Scopes};
 use crate::clock::now_ns;
@@ -24,6 +24,10 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// Says what is wrong and what to do.
 pub fn run(data_root: &Path, command: &Command) -> anyhow::Result<()> {
     let password = if command.wants_password() { Some(read_password()?) } else { None };
+    if let Command::GrantFolder { path, .. } = command {
+        look_for_folder(Path::new(path))?;
+    }
+    let on_host = std::fs::canonicalize(data_root).unwrap_or_else(|_| data_root.to_owned());
     let data_root = place::enter(data_root)?;
     if matches!(command, Command::Ca) {
         print!("{}", crate::serve::authority(&data_root)?);
@@ -32,13 +36,15 @@ pub fn run(data_root: &Path, command: &Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let accounts = Accounts::open(&data_root).await?;
-        let done = execute(&accounts, command, password.as_ref().map_or("", |password| password)).await;
+        let password = password.as_ref().map_or("", |password| password);
+        let done = execute(&accounts, command, password, &on_host).await;
         accounts.close().await;
         done
     })
 }
 
-async fn execute(accounts: &Accounts, command: &Command, password: &str) -> anyhow::Result<()> {
+/// `data_root` is its path on the host.
+async fn execute(accounts: &Accounts, command: &Command, password: &str, data_root: &Path) -> anyhow::Result<()> {
     match command {
         Command::CreateUser { name, admin, .. } => {
             let password_hash = &Passwords::new()?.hash(password).await?;
@@ -68,6 +74,21 @@ async fn execute(accounts: &Accounts, command: &Command, password: &str) -> anyh
             println!("token {name} of {} for team {}; it is not shown again:", user.name, team.name);
             println!("{}", issued.token.expose());
         }
+        Command::GrantFolder { team, path, read_only } => {
+            let (team, path) = (accounts.team_named(team).await?, FolderPath::new(path, data_root)?);
+            accounts.grant_folder(&team, &path, *read_only).await?;
+            let act = Act(Verb::Create, NounKind::Folder);
+            let details = serde_json::json!({ "read_only": read_only });
+            record_with(accounts, act, path.as_str(), Some(team.id), details).await?;
+            let how = if *read_only { "read" } else { "read and write" };
+            println!("containers of team {} may {how} {} as host ids from {}", team.name, path.as_str(), team.base_id);
+        }
+        Command::RevokeFolder { team, path } => {
+            let team = accounts.team_named(team).await?;
+            accounts.revoke_folder(&team, path).await?;
+            record(accounts, Act(Verb::Remove, NounKind::Folder), path, Some(team.id)).await?;
+            println!("no further start of a container of team {} gets {path}", team.name);
+        }
         Command::ResetPassword { name, .. } => {
             let user = accounts.user_named(name).await?;
             accounts.set_password(user.id, &Passwords::new()?.hash(password).await?).await?;
@@ -86,9 +107,33 @@ async fn execute(accounts: &Accounts, command: &Command, password: &str) -> anyh
 }
 
 async fn record(accounts: &Accounts, act: Act, target: &str, team_id: Option<i64>) -> anyhow::Result<()> {
+    record_with(accounts, act, target, team_id, serde_json::Value::Null).await
+}
+
+async fn record_with(
+    accounts: &Accounts,
+    act: Act,
+    target: &str,
+    team_id: Option<i64>,
+    details: serde_json::Value,
+) -> anyhow::Result<()> {
     let caller = Caller::command_line();
-    let done = Done { caller: &caller, act, target, team_id, details: serde_json::Value::Null };
+    let done = Done { caller: &caller, act, target, team_id, details };
     Ok(accounts.record(done).await?)
+}
+
+/// Says at once what a start would say: that there is no such folder, or that a link stands in its place.
+fn look_for_folder(path: &Path) -> anyhow::Result<()> {
+    match std::fs::canonicalize(path) {
+        Ok(found) if found != path.components().collect::<std::path::PathBuf>() => {
+            bail!("{} leads to {}: grant that", path.display(), found.display())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("there is no {} on this host: make it first", path.display())
+        }
+        // Who is not root may not see it from here.
+        _ => Ok(()),
+    }
 }
 
 fn made_up_name() -> String {

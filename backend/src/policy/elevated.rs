@@ -66,7 +66,7 @@ pub fn beyond_team(config: &ContainerConfig) -> Vec<String> {
         found.push(format!("the device {}", device.host_path.display()));
     }
     for mount in &config.mounts {
-        if let MountSource::Bind { path, .. } = &mount.source {
+        if let MountSource::Bind { path, granted: false, .. } = &mount.source {
             found.push(format!("the host's {}", path.display()));
         }
     }
@@ -124,8 +124,12 @@ mod tests {
             config.security.capabilities_drop = vec!["ALL".into()];
             config.sysctls.insert("net.ipv4.ip_forward".into(), "1".into());
             config.limits.oom_score_adjust = Some(500);
-            let source = MountSource::Volume { name: Some("data".into()), no_copy: false };
-            config.mounts = vec![Mount { source, destination: "/data".into(), read_only: false }];
+            let volume = MountSource::Volume { name: Some("data".into()), no_copy: false };
+            let (path, create, propagation) = ("/srv/shared".into(), false, None);
+            let granted = MountSource::Bind { path, create, propagation, non_recursive: false, granted: true };
+            config.mounts = [(volume, "/data"), (granted, "/shared")]
+                .map(|(source, to)| Mount { source, destination: to.into(), read_only: false })
+                .into();
             config.network = Network::Container { container: "web".into() };
         });
         assert_eq!(found, Vec::<String>::new());
@@ -133,7 +137,8 @@ mod tests {
 
     #[test]
     fn whatever_reaches_the_host_is_named() {
-        let bind = MountSource::Bind { path: "/".into(), create: false, propagation: None, non_recursive: false };
+        let (path, create, propagation) = ("/".into(), false, None);
+        let bind = MountSource::Bind { path, create, propagation, non_recursive: false, granted: false };
         type Change = Box<dyn FnOnce(&mut ContainerConfig)>;
         let cases: Vec<(&str, Change)> = vec![
             ("privileged mode", Box::new(|c| c.security.privileged = true)),

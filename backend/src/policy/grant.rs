@@ -11,6 +11,7 @@ use sampan_engine::owner::Owner;
 
 use super::action::{self, Act, Action, Create, Verb};
 use super::elevated::{beyond_team, update_beyond_team};
+use super::folders;
 use super::nouns::{
     Container, ContainerUpdate, Exec, Image, Network, NewContainer, NewExec, Noun, NounKind, Volume, Whole,
 };
@@ -96,6 +97,12 @@ pub enum Denied {
     /// The repository could not be looked up.
     #[error(transparent)]
     Registry(#[from] sampan_engine::registry::RegistryError),
+    /// A host folder that the team was not granted, or not in this way.
+    #[error("{why}")]
+    Folder {
+        /// Who can do what about it.
+        why: String,
+    },
     /// The user belongs to no team.
     #[error("{actor} is in no team: an owner or an administrator adds members")]
     NoTeam {
@@ -115,9 +122,11 @@ impl Denied {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NotFound { .. } => Kind::NotFound,
-            Self::Forbidden { .. } | Self::Elevated { .. } | Self::NoTeam { .. } => Kind::Forbidden,
             Self::OutOfScope { .. } => Kind::Forbidden,
             Self::Registry(error) => error.kind(),
+            Self::Forbidden { .. } | Self::Elevated { .. } | Self::Folder { .. } | Self::NoTeam { .. } => {
+                Kind::Forbidden
+            }
             Self::Container(error) => error.kind(),
             Self::Accounts(error) => error.kind(),
         }
@@ -172,18 +181,23 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// A container to be, as every door's request was understood: what is looked at is what is made.
+    /// A container to be, as every door's request was understood: what is looked at is what is made. Host folders that
+    /// the team was granted become such binds; an administrator's are with the host's ids.
     ///
     /// # Errors
     /// [`Denied`], also for what only an administrator may ask for.
-    pub fn new_container(
+    pub async fn new_container(
         &self,
         caller: &Caller,
         name: Option<String>,
-        config: ContainerConfig,
+        mut config: ContainerConfig,
     ) -> Result<Granted<Create, NewContainer>, Denied> {
         let team = in_view(caller)?;
         check::<Create, NewContainer>(caller, team)?;
+        if !may_elevate(caller) && folders::binds(&config) {
+            let granted = self.app.accounts.folders(team.owner.team_id).await?;
+            folders::cover(&team.name, &granted, &mut config)?;
+        }
         elevate(caller, beyond_team(&config))?;
         for joined in joined(&config) {
             self.look(caller, team, joined, true)?;

@@ -6,6 +6,7 @@
 
 pub mod action;
 mod elevated;
+mod folders;
 mod grant;
 mod nouns;
 mod people;

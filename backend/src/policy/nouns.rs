@@ -5,6 +5,8 @@ use sampan_engine::containers::{ExecConfig, Update};
 use sampan_engine::owner::Owner;
 use sampan_engine::registry::RepositoryName;
 
+use crate::accounts::TeamRow;
+
 mod sealed {
     /// Only the nouns of this file are nouns.
     pub trait Sealed {}
@@ -35,6 +37,8 @@ pub enum NounKind {
     Member,
     /// An API token.
     Token,
+    /// A host folder that a team was granted.
+    Folder,
     /// The audit trail.
     Audit,
     /// A repository of the registry.
@@ -58,6 +62,7 @@ impl NounKind {
             Self::User => "user",
             Self::Member => "member",
             Self::Token => "token",
+            Self::Folder => "host folder",
             Self::Audit => "audit entry",
             Self::Repository => "repository",
             Self::Robot => "robot",
@@ -213,6 +218,11 @@ objects! {
         team_id: i64,
         /// The team's name.
         team_name: String,
+    }
+    /// The host folders that one team was granted.
+    Folders: Folder in () {
+        /// The team.
+        team: TeamRow,
     }
     /// One user.
     User: User in () {

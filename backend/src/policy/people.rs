@@ -1,8 +1,8 @@
-//! Grants for teams, users, members and tokens: what the instance has, seen by who the caller is.
+//! Grants for teams, users, members, granted folders and tokens: what the instance has, seen by who the caller is.
 
 use super::action::{Act, Action, Verb};
 use super::grant::{Denied, Granted, Policy, forbidden, grant, hidden};
-use super::nouns::{Members, Noun, NounKind, Team, Token, Tokens, User};
+use super::nouns::{Folders, Members, Noun, NounKind, Team, Token, Tokens, User};
 use super::rules::allowed;
 use crate::accounts::TeamRow;
 use crate::auth::{Caller, Role};
@@ -24,6 +24,15 @@ impl Policy<'_> {
     pub async fn members<A: Action>(&self, caller: &Caller, team: &str) -> Result<Granted<A, Members>, Denied> {
         let team = self.visible_team::<A, Members>(caller, team).await?;
         Ok(grant(caller, (), Members { team_id: team.id, team_name: team.name }))
+    }
+
+    /// The host folders that the team of that name was granted.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn folders<A: Action>(&self, caller: &Caller, team: &str) -> Result<Granted<A, Folders>, Denied> {
+        let team = self.visible_team::<A, Folders>(caller, team).await?;
+        Ok(grant(caller, (), Folders { team }))
     }
 
     /// The user of that name: oneself, or for an administrator any.

@@ -62,6 +62,8 @@ pub fn needs(Act(verb, noun): Act) -> Option<Need> {
         (N::Team, V::Create | V::Rename | V::Remove) => Some(Administrator),
         (N::Member, V::List) => Some(VIEWER),
         (N::Member, V::Create | V::Update | V::Remove) => Some(OWNER),
+        (N::Folder, V::List) => Some(VIEWER),
+        (N::Folder, V::Create | V::Remove) => Some(Administrator),
         (N::User, V::List | V::Create | V::Update | V::Remove) => Some(Administrator),
         // Oneself; others only for an administrator, which the look-up decides.
         (N::User, V::View) => Some(Need::Caller),

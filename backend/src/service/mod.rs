@@ -6,6 +6,7 @@ pub mod containers;
 mod error;
 pub mod events;
 pub mod execs;
+pub mod folders;
 pub mod host;
 pub mod images;
 pub mod members;

@@ -14,6 +14,20 @@ pub const SANDBOX_FILE: &str = "sandbox.json";
 /// The file name of the OCI description in its container's folder.
 pub const CONFIG_FILE: &str = "config.json";
 
+/// Folder of the data root with a file for each team that was granted host folders: `<team key>.json`, a list of
+/// [`HostFolder`]. A team without one was granted none.
+pub const GRANTS_FOLDER: &str = "grants";
+
+/// A folder (or file) of the host that a team's containers may bind, with all that lies beneath.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFolder {
+    /// Absolute, of normal parts only.
+    pub path: PathBuf,
+    /// It may only be bound read-only.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
 /// All that `config.json` cannot say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
@@ -47,6 +61,10 @@ pub struct Sandbox {
     /// Host folders that are made, root's and of mode 0755, when a start does not find them (`-v /host/path:/inside`).
     #[serde(default)]
     pub make_sources: Vec<PathBuf>,
+    /// Sources of binds that a team has by a grant, not an administrator by right: looked for beneath a granted
+    /// [`HostFolder`] at every start, and mounted without a shift of ids, so that files are made with the team's own.
+    #[serde(default)]
+    pub granted_sources: Vec<PathBuf>,
     /// Runs a tiny init as PID 1 that reaps and forwards signals (`--init`).
     #[serde(default)]
     pub init: bool,

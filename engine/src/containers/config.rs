@@ -146,6 +146,10 @@ pub enum MountSource {
         /// Without the mounts beneath it.
         #[serde(default)]
         non_recursive: bool,
+        /// With the team's ids, and only as long as it lies beneath a folder that the team was granted; else with the
+        /// host's ids, which takes an administrator.
+        #[serde(default)]
+        granted: bool,
     },
     /// Memory.
     Tmpfs {

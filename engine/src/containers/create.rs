@@ -135,6 +135,7 @@ impl Shared {
             },
             copy_up: placed.copy_up,
             make_sources: placed.make_sources,
+            granted_sources: placed.granted_sources,
             init: config.init,
             groups: config.groups.clone(),
             filter,
@@ -284,10 +285,13 @@ impl Shared {
                     point.source.clone_from(&volume.path);
                     point.volume = Some(volume.name);
                 }
-                MountSource::Bind { path, create, .. } => {
+                MountSource::Bind { path, create, granted, .. } => {
                     point.kind = MountKind::Bind;
-                    if *create {
-                        all.make_sources.push(path.clone());
+                    match (granted, create) {
+                        // What is missing there is not made, whatever was asked: it would be root's.
+                        (true, _) => all.granted_sources.push(path.clone()),
+                        (false, true) => all.make_sources.push(path.clone()),
+                        (false, false) => {}
                     }
                     point.source.clone_from(path);
                 }
@@ -315,6 +319,7 @@ struct PlacedAll {
     anonymous: Vec<String>,
     copy_up: Vec<PathBuf>,
     make_sources: Vec<PathBuf>,
+    granted_sources: Vec<PathBuf>,
 }
 
 fn invalid(message: &str) -> ContainerError {

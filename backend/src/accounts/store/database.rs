@@ -1,6 +1,6 @@
 //! The connections: one that writes, a few that read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sampan_engine::store::is_between_transactions;
@@ -23,6 +23,8 @@ pub struct Accounts {
     pub(in crate::accounts) write: SqlitePool,
     /// For what may lose a second at a power loss, so that no flush of the disk holds up the engine's writes.
     pub(in crate::accounts) write_soon: SqlitePool,
+    /// Where this process reaches the data root.
+    pub(in crate::accounts) data_root: PathBuf,
 }
 
 impl Accounts {
@@ -60,7 +62,7 @@ impl Accounts {
             .max_lifetime(None)
             .after_release(|connection, _| Box::pin(is_between_transactions(connection)))
             .connect_lazy_with(options.create_if_missing(false).synchronous(SqliteSynchronous::Normal));
-        Ok(Self { read, write, write_soon })
+        Ok(Self { read, write, write_soon, data_root: data_root.to_owned() })
     }
 
     /// Closes the connections after what runs has ended.

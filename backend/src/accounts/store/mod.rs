@@ -2,6 +2,7 @@
 
 mod audit;
 mod database;
+mod folders;
 mod members;
 mod robots;
 mod sessions;
@@ -12,6 +13,7 @@ mod users;
 
 pub(super) use audit::NewAuditRow;
 pub use database::Accounts;
+pub(super) use folders::FolderRow;
 pub(super) use members::MemberRow;
 pub(super) use robots::{NewRobotRow, RobotRow};
 pub(super) use sessions::{NewSessionRow, SessionListRow, SessionOwnerRow};

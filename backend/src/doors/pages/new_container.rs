@@ -12,8 +12,8 @@ use super::error::PageError;
 use super::frame::Frame;
 use super::reader::Reader;
 use crate::app::App;
-use crate::policy::Images;
 use crate::policy::action::{List, Start};
+use crate::policy::{Denied, Images};
 use crate::service;
 use crate::texts::Texts;
 
@@ -67,7 +67,10 @@ pub async fn create(app: web::Data<App>, reader: Reader, form: web::Form<Form>) 
         Err(error) => return page(&app, &reader, form, Some(error)).await,
     };
     let name = Some(form.name.trim().to_owned()).filter(|name| !name.is_empty());
-    let target = app.policy().new_container(&reader.caller, name, config).map_err(|e| reader.refuse(e))?;
+    let target = match app.policy().new_container(&reader.caller, name, config).await {
+        Err(error @ Denied::Folder { .. }) => return page(&app, &reader, form, Some(error.to_string())).await,
+        target => target.map_err(|e| reader.refuse(e))?,
+    };
     let created = match service::containers::create(&app, target).await {
         Ok(created) => created,
         Err(error) => return page(&app, &reader, form, Some(error.to_string())).await,
@@ -163,7 +166,7 @@ fn port(line: &str) -> Option<PortRequest> {
     Some(PortRequest { host_address, host_ports, container_port: number(container)?, protocol })
 }
 
-/// `volume:/folder[:ro]`. A host path is refused here; it takes an administrator and the docker command line.
+/// `volume:/folder[:ro]`, or an absolute path on the host instead of the volume, which is never made where it is missing.
 fn volume(line: &str) -> Option<Mount> {
     let mut parts = line.split(':');
     let (name, destination) = (parts.next()?, parts.next()?);
@@ -172,6 +175,12 @@ fn volume(line: &str) -> Option<Mount> {
         Some("ro") => true,
         Some(_) => return None,
     };
+    let absolute = |text: &str| text.starts_with('/') && !text.split('/').any(|part| part == "..");
+    if absolute(name) && absolute(destination) && parts.next().is_none() {
+        let (path, create) = (name.into(), false);
+        let source = MountSource::Bind { path, create, propagation: None, non_recursive: false, granted: false };
+        return Some(Mount { source, destination: destination.into(), read_only });
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let named = !name.is_empty() && name.chars().all(plain);
     if !named || !destination.starts_with('/') || parts.next().is_some() {
@@ -242,7 +251,11 @@ mod tests {
             (Some(536_870_912), Some(1_610_612_736), None, None)
         );
         assert!(volume("data:/d:ro").is_some_and(|mount| mount.read_only));
-        for wrong in ["/etc:/e", "data", "data:relative", "data:/d:rw:z", "da ta:/d"] {
+        assert!(
+            volume("/srv/shared:/d")
+                .is_some_and(|mount| matches!(mount.source, MountSource::Bind { create: false, .. }))
+        );
+        for wrong in ["/srv/../etc:/e", "/etc:/e:rw:z", "data", "data:relative", "data:/d:rw:z", "da ta:/d"] {
             assert_eq!(volume(wrong), None, "{wrong}");
         }
     }

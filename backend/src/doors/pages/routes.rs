@@ -38,6 +38,8 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/team/switch"),
     ("POST", "/team/members"),
     ("POST", "/team/members/remove"),
+    ("POST", "/team/folders"),
+    ("POST", "/team/folders/revoke"),
     ("POST", "/team/tokens"),
     ("POST", "/team/tokens/revoke"),
     ("GET", "/account"),
@@ -80,6 +82,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/team/switch", web::post().to(team::switch))
         .route("/team/members", web::post().to(team::add_member))
         .route("/team/members/remove", web::post().to(team::remove_member))
+        .route("/team/folders", web::post().to(team::grant_folder))
+        .route("/team/folders/revoke", web::post().to(team::revoke_folder))
         .route("/team/tokens", web::post().to(team::new_token))
         .route("/team/tokens/revoke", web::post().to(team::revoke_token))
         .route("/account", web::get().to(account::show))

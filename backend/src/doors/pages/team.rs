@@ -1,4 +1,4 @@
-//! `GET /team`: members and roles, one's own tokens, the audit trail; and the forms of that page.
+//! `GET /team`: members and roles, granted host folders, one's own tokens, the audit trail; and the forms of that page.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
@@ -12,7 +12,7 @@ use super::words::{clock, duration, now_ns};
 use crate::app::App;
 use crate::auth::{Role, Scopes, session};
 use crate::policy::action::{Create, List, Remove};
-use crate::policy::{AuditTrail, Members};
+use crate::policy::{AuditTrail, Folders, Members};
 use crate::service;
 
 /// Rows of the audit trail.
@@ -39,6 +39,15 @@ pub struct MemberForm {
     role: Option<Role>,
 }
 
+/// A host folder to be granted, or not any more.
+#[derive(Debug, Deserialize)]
+pub struct FolderForm {
+    csrf: String,
+    path: String,
+    #[serde(default)]
+    read_only: bool,
+}
+
 /// A token to be.
 #[derive(Debug, Deserialize)]
 pub struct TokenForm {
@@ -60,6 +69,8 @@ struct Page {
     facts: String,
     members: Vec<MemberRow>,
     may_manage: bool,
+    folders: Vec<FolderRow>,
+    may_grant: bool,
     tokens: Vec<TokenRow>,
     new_token: Option<String>,
     audit: Vec<Entry>,
@@ -68,6 +79,11 @@ struct Page {
 struct MemberRow {
     name: String,
     role: &'static str,
+}
+
+struct FolderRow {
+    path: String,
+    access: String,
 }
 
 struct TokenRow {
@@ -94,6 +110,9 @@ async fn page(app: &App, reader: &Reader, new_token: Option<String>) -> Result<H
     let frame = reader.frame(app, "team").await.map_err(|e| reader.refuse(e))?;
     let target = app.policy().members::<List>(&reader.caller, &frame.team).await.map_err(|e| reader.refuse(e))?;
     let members = service::members::list(app, &target).await.map_err(|e| reader.refuse(e))?;
+    let target = app.policy().folders::<List>(&reader.caller, &frame.team).await.map_err(|e| reader.refuse(e))?;
+    let folders = service::folders::list(app, &target).await.map_err(|e| reader.refuse(e))?;
+    let may_grant = app.policy().folders::<Create>(&reader.caller, &frame.team).await.is_ok();
     let target = app.policy().own_tokens::<List>(&reader.caller).map_err(|e| reader.refuse(e))?;
     let tokens = service::tokens::list(app, &target).await.map_err(|e| reader.refuse(e))?;
     let may_manage = app.policy().members::<Create>(&reader.caller, &frame.team).await.is_ok();
@@ -114,6 +133,14 @@ async fn page(app: &App, reader: &Reader, new_token: Option<String>) -> Result<H
             .map(|member| MemberRow { name: member.user_name, role: member.role.as_str() })
             .collect(),
         may_manage,
+        folders: folders
+            .into_iter()
+            .map(|folder| FolderRow {
+                path: folder.path,
+                access: t.get(if folder.read_only { "folder-read-only" } else { "folder-writable" }),
+            })
+            .collect(),
+        may_grant,
         tokens: tokens
             .into_iter()
             .filter(|token| token.team_name == frame.team)
@@ -180,6 +207,42 @@ async fn members<A: crate::policy::Action>(
 ) -> Result<crate::policy::Granted<A, Members>, PageError> {
     let team = reader.caller.team().map(|team| team.name.clone()).unwrap_or_default();
     app.policy().members::<A>(&reader.caller, &team).await.map_err(|e| reader.refuse(e))
+}
+
+/// `POST /team/folders`: grants the team in view a host folder.
+pub async fn grant_folder(
+    app: web::Data<App>,
+    reader: Reader,
+    form: web::Form<FolderForm>,
+) -> Result<HttpResponse, PageError> {
+    reader.check(&form.csrf)?;
+    let target = folders::<Create>(&app, &reader).await?;
+    Ok(match service::folders::grant(&app, target, form.path.trim(), form.read_only).await {
+        Ok(()) => reader.back("/team", "ok", &reader.t.with("folder-granted", form.path.clone())),
+        Err(error) => reader.back("/team", "bad", &error.to_string()),
+    })
+}
+
+/// `POST /team/folders/revoke`.
+pub async fn revoke_folder(
+    app: web::Data<App>,
+    reader: Reader,
+    form: web::Form<FolderForm>,
+) -> Result<HttpResponse, PageError> {
+    reader.check(&form.csrf)?;
+    let target = folders::<Remove>(&app, &reader).await?;
+    Ok(match service::folders::revoke(&app, target, &form.path).await {
+        Ok(()) => reader.back("/team", "ok", &reader.t.with("folder-revoked", form.path.clone())),
+        Err(error) => reader.back("/team", "bad", &error.to_string()),
+    })
+}
+
+async fn folders<A: crate::policy::Action>(
+    app: &App,
+    reader: &Reader,
+) -> Result<crate::policy::Granted<A, Folders>, PageError> {
+    let team = reader.caller.team().map(|team| team.name.clone()).unwrap_or_default();
+    app.policy().folders::<A>(&reader.caller, &team).await.map_err(|e| reader.refuse(e))
 }
 
 /// `POST /team/tokens`: makes one with the reader's whole role; its text is shown this once.

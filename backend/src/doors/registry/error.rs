@@ -192,9 +192,11 @@ impl From<Denied> for Refusal {
             Denied::NotFound { reference, .. } => {
                 Self::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", format!("there is no repository {reference}"))
             }
-            Denied::Forbidden { .. } | Denied::OutOfScope { .. } | Denied::NoTeam { .. } | Denied::Elevated { .. } => {
-                Self::new(StatusCode::FORBIDDEN, "DENIED", error.to_string())
-            }
+            Denied::Forbidden { .. }
+            | Denied::OutOfScope { .. }
+            | Denied::NoTeam { .. }
+            | Denied::Elevated { .. }
+            | Denied::Folder { .. } => Self::new(StatusCode::FORBIDDEN, "DENIED", error.to_string()),
             Denied::Registry(error) => error.into(),
             Denied::Accounts(error) => error.into(),
             Denied::Container(_) => failed(Kind::Internal, &error),

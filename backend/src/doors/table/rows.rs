@@ -64,6 +64,8 @@ pub enum Rule {
     PageMake,
     /// A page's form about the members of one's own team.
     PageOwn,
+    /// A page's form about what an administrator gives the team in view.
+    PageGovern,
     /// A page: who is not known is sent to log in.
     Page,
     /// A page's form about what is the developer's, and the administrator's to end.
@@ -104,6 +106,7 @@ impl Row {
             Rule::Over => [forbidden; 6],
             Rule::PageMake => [sent, In, forbidden, In, In, In],
             Rule::PageOwn => [sent, In, forbidden, forbidden, In, In],
+            Rule::PageGovern => [sent, forbidden, forbidden, forbidden, forbidden, In],
             Rule::Page => [sent, In, In, In, In, In],
             Rule::PageOneself => [sent, hidden, hidden, In, hidden, In],
             Rule::PageOf => [sent, hidden, In, In, In, In],
@@ -178,6 +181,9 @@ pub const ROWS: &[Row] = &[
     row("rest", "PUT", "/api/v1/teams/{team}/members/{user}", Rule::Own, r#"{"role":"viewer"}"#),
     row("rest", "PATCH", "/api/v1/teams/{team}/members/{user}", Rule::Own, r#"{"role":"viewer"}"#),
     row("rest", "DELETE", "/api/v1/teams/{team}/members/{user}", Rule::Own, ""),
+    row("rest", "GET", "/api/v1/teams/{team}/folders", Rule::Read, ""),
+    row("rest", "POST", "/api/v1/teams/{team}/folders", Rule::Govern, r#"{"path":"/srv/other","read_only":true}"#),
+    row("rest", "DELETE", "/api/v1/teams/{team}/folders?path=/srv/shared", Rule::Govern, ""),
     row("rest", "GET", "/api/v1/tokens", Rule::Any, ""),
     row("rest", "POST", "/api/v1/tokens", Rule::Any, r#"{"name":"other","scopes":["read"]}"#),
     row("rest", "GET", "/api/v1/tokens/{id}", Rule::Oneself, ""),
@@ -302,6 +308,8 @@ pub const ROWS: &[Row] = &[
     row("pages", "POST", "/team/switch", Rule::PageOf, "team=blue"),
     row("pages", "POST", "/team/members", Rule::PageOwn, "user=stranger&role=viewer"),
     row("pages", "POST", "/team/members/remove", Rule::PageOwn, "user=viewer"),
+    row("pages", "POST", "/team/folders", Rule::PageGovern, "path=/srv/other"),
+    row("pages", "POST", "/team/folders/revoke", Rule::PageGovern, "path=/srv/shared"),
     row("pages", "POST", "/team/tokens", Rule::Page, "name=a"),
     row("pages", "POST", "/team/tokens/revoke", Rule::PageOneself, "token=2"),
     row("pages", "GET", "/account", Rule::Page, ""),

@@ -41,6 +41,15 @@ pub fn beneath(folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result
     open(folder, path, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
 }
 
+/// Opens the relative `path` beneath `folder` as a mere place. Links are followed as long as they do not lead out of
+/// `folder`, not even for a step (`EXDEV`).
+///
+/// # Errors
+/// As openat2(2).
+pub fn staying_beneath(folder: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    open(folder, path, OFlags::PATH, ResolveFlags::BENEATH)
+}
+
 /// Opens `path` inside `root` with `flags`.
 ///
 /// # Errors
@@ -127,7 +136,7 @@ mod tests {
     use std::os::fd::AsFd;
     use std::path::Path;
 
-    use super::{Kind, beneath, inside, or_make, without_links};
+    use super::{Kind, beneath, inside, or_make, staying_beneath, without_links};
 
     fn root() -> (tempfile::TempDir, std::fs::File) {
         let folder = tempfile::tempdir().expect("folder");
@@ -163,6 +172,10 @@ mod tests {
         assert!(without_links(root.as_fd(), Path::new("conf")).is_err());
         assert!(beneath(root.as_fd(), Path::new("conf/file"), rustix::fs::OFlags::PATH).is_err());
         assert!(beneath(root.as_fd(), Path::new("../root"), rustix::fs::OFlags::PATH).is_err());
+        assert!(staying_beneath(root.as_fd(), Path::new("conf/file")).is_err(), "an absolute link");
+        std::os::unix::fs::symlink("etc", folder.path().join("root/near")).expect("link");
+        assert!(staying_beneath(root.as_fd(), Path::new("near/file")).is_ok());
+        assert!(staying_beneath(root.as_fd(), Path::new("etc/../../root/etc/file")).is_err());
     }
 
     /// CVE-2024-21626: a descriptor of this process must not be reachable through /proc of the image.

@@ -14,6 +14,8 @@ use crate::wire::{Refusal, RefusalKind};
 
 /// Most bytes of either file: Docker's default filter, when spelled out, takes about 20 KiB.
 const FILE_BYTES: u64 = 8 << 20;
+/// How such a file is opened, whatever it turns out to be.
+pub(super) const READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 /// Ids below are the host's own.
 const LOWEST_BASE: u32 = 65_536;
 
@@ -70,8 +72,12 @@ pub(super) fn check_team(team: &Team) -> Result<(), Refusal> {
 }
 
 fn json<T: serde::de::DeserializeOwned>(folder: BorrowedFd<'_>, name: &str) -> Result<T, Refusal> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = resolve::beneath(folder, Path::new(name), flags).doing(|| format!("open {name}"))?;
+    let file = resolve::beneath(folder, Path::new(name), READING).doing(|| format!("open {name}"))?;
+    parse(file, name)
+}
+
+/// What an open file says, which may be as long as one of a container's.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(file: OwnedFd, name: &str) -> Result<T, Refusal> {
     let file = std::fs::File::from(file);
     let length = file.metadata().doing(|| format!("look at {name}"))?.len().min(FILE_BYTES);
     let mut file = file.take(FILE_BYTES);

@@ -11,6 +11,7 @@ mod exec;
 mod features;
 mod files;
 mod folders;
+mod grants;
 mod network;
 mod orphans;
 mod peers;

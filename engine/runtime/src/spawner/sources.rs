@@ -13,7 +13,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use crate::failure::{Doing, refusal};
 use crate::rootfs::attach::{attach, new_mount};
 use crate::rootfs::resolve;
-use crate::sandbox::SandboxFile;
+use crate::sandbox::{Sandbox, SandboxFile};
 use crate::space::{self, Space};
 use crate::spec::{Placement, Shown, Source};
 use crate::sys::mounts::{Attributes, NO_DEVICES, NO_EXECUTE, NO_SETUID, copy_tree, set_attributes};
@@ -31,9 +31,13 @@ pub(super) struct Places<'a> {
     pub data_root: &'a Path,
 }
 
-/// Refuses sources among the host's mounts that are not there, but for those that a start will make.
-pub(super) fn check(places: Places<'_>, sources: &[Source], made: &[PathBuf]) -> Result<(), Refusal> {
-    let of_host = |source: &&Source| !source.path.starts_with(places.data_root) && !made.contains(&source.path);
+/// Refuses sources among the host's mounts that are not there, but for those that a start will make and those that a
+/// team has by a grant.
+pub(super) fn check(places: Places<'_>, sources: &[Source], sandbox: &Sandbox) -> Result<(), Refusal> {
+    let passed = [&sandbox.make_sources, &sandbox.granted_sources];
+    let of_host = |source: &&Source| {
+        !source.path.starts_with(places.data_root) && !passed.iter().any(|list| list.contains(&source.path))
+    };
     let of_host: Vec<&Source> = sources.iter().filter(of_host).collect();
     if of_host.is_empty() {
         return Ok(());
@@ -49,7 +53,7 @@ fn is_missing(path: &Path) -> bool {
 }
 
 /// In the words that Docker's clients know.
-fn missing(path: &Path) -> Refusal {
+pub(super) fn missing(path: &Path) -> Refusal {
     let message =
         format!("invalid mount config for type \"bind\": bind source path does not exist: {}", path.display());
     refusal(RefusalKind::Invalid, message)

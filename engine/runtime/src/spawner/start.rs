@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::device_rules;
 use super::files::{self, Files};
+use super::grants::Grants;
 use super::network;
 use super::pool::Kind;
 use super::running::{Kept, Running, namespace};
@@ -56,7 +57,8 @@ impl Spawner {
             .map_err(|error| refusal(error.kind(), error.to_string()))?;
         self.filter(&plan, &sandbox)?;
         let places = Places { space: &self.space, data: self.data.as_fd(), data_root: &self.arguments.data_root };
-        sources::check(places, &plan.sources, &sandbox.make_sources)?;
+        sources::check(places, &plan.sources, &sandbox)?;
+        Grants::of(places, &sandbox)?.check(&plan.sources)?;
         let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
         let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
         super::folders::make_layer(folder.as_fd(), &lowers)?;
@@ -228,9 +230,13 @@ impl Spawner {
         };
         let namespace = shift.as_ref().map(|shift| shift.namespace.as_fd());
         let places = Places { space: &self.space, data: self.data.as_fd(), data_root: &self.arguments.data_root };
+        let grants = Grants::of(places, sandbox)?;
         for source in &plan.sources {
             let make = sandbox.make_sources.contains(&source.path);
-            descriptors.push(sources::open(places, source, namespace, make)?);
+            descriptors.push(match grants.hold(source) {
+                true => grants.open(source)?,
+                false => sources::open(places, source, namespace, make)?,
+            });
         }
         for (placement, file) in sources::files(&sandbox.files, endpoint, plan.joined.mappings.as_ref())? {
             // A person's own mount over the same path wins.

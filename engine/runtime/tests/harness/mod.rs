@@ -136,6 +136,7 @@ impl Harness {
             files: Vec::new(),
             copy_up: Vec::new(),
             make_sources: Vec::new(),
+            granted_sources: Vec::new(),
             init: false,
             groups: Vec::new(),
             filter: Filter::DockerDefault,

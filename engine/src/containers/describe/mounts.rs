@@ -72,16 +72,22 @@ fn typed(placed: &Placed, user: bool) -> Mount {
             push("rbind");
             push(access);
         }
-        MountSource::Bind { propagation, non_recursive, .. } => {
+        MountSource::Bind { propagation, non_recursive, granted, .. } => {
             push(if *non_recursive { "bind" } else { "rbind" });
             push(access);
+            if *granted {
+                push("nosuid");
+                push("nodev");
+            }
             push(propagation.as_deref().filter(|word| !word.is_empty()).unwrap_or("rprivate"));
         }
     }
     let Some(source) = &placed.source else {
         return of(&destination, "tmpfs", "tmpfs", options);
     };
-    if user {
+    // A granted folder's files stay nobody's: a shift would make the container's root the host's there.
+    let granted = matches!(placed.mount.source, MountSource::Bind { granted: true, .. });
+    if user && !granted {
         options.push("idmap".to_owned());
     }
     of(&destination, "bind", &source.to_string_lossy(), options)

@@ -36,7 +36,7 @@ pub struct PrunedView {
 pub async fn create(app: Data<App>, known: Known, body: Json<CreateBody>) -> Answer<HttpResponse> {
     let body = body.into_inner();
     let (name, start) = (body.name.clone(), body.start);
-    let target = app.policy().new_container(&known.0, name, body.into_config()?)?;
+    let target = app.policy().new_container(&known.0, name, body.into_config()?).await?;
     let created = containers::create(&app, target).await?;
     if start {
         let target = app.policy().container(&known.0, &created.id)?;

@@ -182,7 +182,7 @@ pub enum MountBody {
         #[serde(default)]
         read_only: bool,
     },
-    /// A host folder or file
+    /// A host folder or file; for others than an administrator one beneath a folder that the team was granted
     Bind {
         /// Absolute path on the host
         source: String,
@@ -378,7 +378,8 @@ impl From<MountBody> for Mount {
             }
             MountBody::Bind { source, destination, read_only } => {
                 let (path, create) = (source.into(), false);
-                let source = MountSource::Bind { path, create, propagation: None, non_recursive: false };
+                let source =
+                    MountSource::Bind { path, create, propagation: None, non_recursive: false, granted: false };
                 Self { source, destination: destination.into(), read_only }
             }
             MountBody::Tmpfs { destination, size_bytes, mode } => {

@@ -1,6 +1,7 @@
-//! Users, teams, members, tokens, the audit trail, and who one is.
+//! Users, teams, members, granted host folders, tokens, the audit trail, and who one is.
 
 mod audit;
+mod folders;
 mod members;
 mod teams;
 mod tokens;
@@ -13,6 +14,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
     users::configure(config);
     teams::configure(config);
     members::configure(config);
+    folders::configure(config);
     tokens::configure(config);
     config.service(audit::list);
 }

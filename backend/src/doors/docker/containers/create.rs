@@ -49,7 +49,7 @@ pub async fn create(
         from.add(&*service::containers::inspect(&app, &other)?, &mut config.mounts);
     }
     // A 404 makes the CLI pull the image: what else is not there must not be one.
-    let target = app.policy().new_container(&caller, name, config).map_err(DockerError::from);
+    let target = app.policy().new_container(&caller, name, config).await.map_err(DockerError::from);
     let target = target.map_err(DockerError::not_as_missing)?;
     let created = service::containers::create(&app, target).await?;
     Ok((StatusCode::CREATED, Answer(json!({ "Id": created.id, "Warnings": created.warnings }))))

@@ -229,7 +229,7 @@ fn mount(mount: &sampan_engine::containers::config::Mount) -> MountRequest {
             volume_options: no_copy.then(|| VolumeOptions { no_copy: true, ..VolumeOptions::default() }),
             ..base
         },
-        MountSource::Bind { path, create, propagation, non_recursive } => MountRequest {
+        MountSource::Bind { path, create, propagation, non_recursive, .. } => MountRequest {
             kind: "bind".into(),
             source: path.to_string_lossy().into_owned(),
             bind_options: Some(BindOptions {

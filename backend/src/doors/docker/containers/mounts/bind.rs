@@ -37,7 +37,7 @@ pub(super) fn bind(text: &str) -> Result<Mount, DockerError> {
         if no_copy {
             return Err(DockerError::invalid(format!("invalid mode: {options}")));
         }
-        MountSource::Bind { path: clean(source), create: true, propagation, non_recursive: false }
+        MountSource::Bind { path: clean(source), create: true, propagation, non_recursive: false, granted: false }
     } else {
         if propagation.is_some() {
             return Err(DockerError::invalid(format!("invalid mode: {options}")));

@@ -78,7 +78,8 @@ mod tests {
                     path: "/b".into(),
                     create: true,
                     propagation: Some("rslave".into()),
-                    non_recursive: false
+                    non_recursive: false,
+                    granted: false,
                 },
                 destination: "/c".into(),
                 read_only: true

@@ -141,6 +141,7 @@ impl MountRequest {
             create: options.create_mountpoint,
             propagation: Some(options.propagation).filter(|mode| !mode.is_empty()),
             non_recursive: options.non_recursive,
+            granted: false,
         })
     }
 

@@ -42,6 +42,7 @@ impl VolumesFrom {
                     create: false,
                     propagation: None,
                     non_recursive: false,
+                    granted: false,
                 },
                 // Memory is each container's own.
                 (MountKind::Tmpfs, _) => continue,
