@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 use sampan::cli::{Cli, Command, Place};
-use sampan::config::{Config, Flags};
+use sampan::config::{Config, Flags, log};
 use sampan_engine::{host, networks};
 
 fn main() -> ExitCode {
@@ -57,7 +57,7 @@ fn dispatch(place: &Place, command: Command) -> anyhow::Result<ExitCode> {
 fn serve(config: Config) -> anyhow::Result<()> {
     // A refusal costs memory, nothing else.
     host::be_thrifty();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SAMPAN_LOG").unwrap_or_else(|_| "info".into());
+    let filter = log::filter(std::env::var(log::VARIABLE).ok().as_deref());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let prepared = sampan::serve::prepare(config)?;
     sampan::serve::run(prepared)

@@ -15,7 +15,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 use utoipa_actix_web::AppExt;
 
-use super::{api, live, pages, registry};
+use super::{Patience, api, live, pages, registry};
 use crate::app::App;
 
 /// Threads that answer; the work behind is the engine's.
@@ -63,12 +63,12 @@ pub(crate) struct Shared {
     document: Data<api::DocumentText>,
     reference: Data<api::ReferenceText>,
     routes: Data<api::KnownRoutes>,
-    patience: Data<live::Patience>,
+    patience: Data<Patience>,
 }
 
 impl Shared {
     /// Puts it together.
-    pub(crate) fn new(app: Data<App>, rendered: &Rendered, patience: live::Patience) -> Self {
+    pub(crate) fn new(app: Data<App>, rendered: &Rendered, patience: Patience) -> Self {
         Self {
             app,
             document: Data::new(api::DocumentText(rendered.document.clone())),
@@ -120,7 +120,7 @@ pub(crate) fn site(
 /// # Errors
 /// When the reference page cannot be rendered or the listener not be used.
 pub fn server(app: Data<App>, listener: TcpListener) -> anyhow::Result<Server> {
-    let shared = Shared::new(app, &Rendered::new()?, live::Patience::default());
+    let shared = Shared::new(app, &Rendered::new()?, Patience::default());
     let_go_of_the_stuck(&listener, TAKEN)?;
     let server = HttpServer::new(move || site(shared.clone()))
         .workers(WORKERS)
@@ -144,7 +144,7 @@ pub(super) fn let_go_of_the_stuck(listener: &TcpListener, after: Duration) -> st
 /// their own patience, websockets theirs.
 async fn hasten<B: MessageBody>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     if !request.method().is_safe() && request.path() != api::UPLOAD && !registry::is_upload(request.path()) {
-        let patience = request.app_data::<Data<live::Patience>>().map_or_else(Default::default, |patience| ***patience);
+        let patience = request.app_data::<Data<Patience>>().map_or_else(Default::default, |patience| ***patience);
         let until = Instant::now() + patience.body;
         let pieces = stream::unfold(request.take_payload(), move |mut payload| async move {
             let late = |_| Some(Err(PayloadError::Io(std::io::ErrorKind::TimedOut.into())));

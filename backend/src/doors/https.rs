@@ -16,8 +16,8 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::Patience;
 use super::http::{CONNECTIONS, HEAD, KEPT, Rendered, STOP_SECONDS, Shared, TAKEN, WORKERS, let_go_of_the_stuck, site};
-use super::live;
 use crate::app::App;
 
 /// A client has so long for its handshake.
@@ -36,7 +36,7 @@ pub fn is_encrypted(request: &HttpRequest) -> bool {
 /// # Errors
 /// When the reference page cannot be rendered or the listener not be used.
 pub fn server(app: Data<App>, listener: TcpListener, tls: Arc<ServerConfig>) -> anyhow::Result<Server> {
-    let shared = Shared::new(app, &Rendered::new()?, live::Patience::default());
+    let shared = Shared::new(app, &Rendered::new()?, Patience::default());
     let_go_of_the_stuck(&listener, TAKEN)?;
     let address = listener.local_addr()?;
     let server = Server::build()

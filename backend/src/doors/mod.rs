@@ -8,6 +8,9 @@ pub mod https;
 pub mod live;
 pub mod origin;
 pub mod pages;
+mod patience;
 pub mod registry;
 #[cfg(test)]
 mod table;
+
+pub use patience::Patience;

@@ -15,7 +15,6 @@ mod tests;
 mod tickets;
 
 pub use frames::bounded;
-pub use socket::Patience;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Their routes.

@@ -1,7 +1,6 @@
 //! What all websockets have in common: limits, pings, and an end for readers that are too slow.
 
 use std::pin::{Pin, pin};
-use std::time::Duration;
 
 use actix_web::rt;
 use actix_web::web::{Data, Payload};
@@ -14,29 +13,8 @@ use tokio::time::{Instant, Interval, interval, timeout};
 use super::frames::FRAME_BYTES;
 use crate::app::App;
 use crate::auth::lasting;
+use crate::doors::Patience;
 use crate::doors::api::{Known, Problem};
-
-/// How long what may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// A client that takes no frame for so long is let go.
-    pub slow: Duration,
-    /// How often a quiet client is asked whether it is there.
-    pub ping: Duration,
-    /// A client that says nothing at all for so long is gone.
-    pub silent: Duration,
-    /// How often it is asked whether the caller still may: a websocket outlives a revocation by no more.
-    pub allowed: Duration,
-    /// A form or JSON comes whole within so long.
-    pub body: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { slow: seconds(10), ping: seconds(20), silent: seconds(65), allowed: seconds(5), body: seconds(30) }
-    }
-}
 
 /// One frame to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::Patience;
 use crate::accounts::{NewSession, NewToken};
 use crate::auth::{Role, Scopes, session};
+use crate::doors::Patience;
 use crate::doors::http::{Rendered, Shared, let_go_of_the_stuck, site};
 use crate::testing::{CONTAINER, Instance, TEAM};
 

@@ -8,8 +8,8 @@ use totp_rs::{Builder, Secret as TotpSecret, Totp};
 
 use crate::auth::session::COOKIE;
 use crate::clock::now_ns;
+use crate::doors::Patience;
 use crate::doors::http::{Rendered, Shared, site};
-use crate::doors::live::Patience;
 use crate::testing::{Instance, PASSWORD};
 
 /// Seconds of a time step (RFC 6238).

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::rows::Row;
 use crate::auth::{Door, session};
-use crate::doors::live::Patience;
+use crate::doors::Patience;
 use crate::doors::{docker, http};
 use crate::testing::{BLOB, CONTAINER, IMAGE, Instance, MANIFEST, MANIFEST_TYPE, REPOSITORY, TEAM, UPLOAD, VOLUME};
 

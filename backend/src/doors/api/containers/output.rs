@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::{Answer, Known, Problems, times};
 use crate::app::App;
 use crate::auth::lasting;
-use crate::doors::live::Patience;
+use crate::doors::Patience;
 use crate::service::containers;
 
 /// Which part of a log.
