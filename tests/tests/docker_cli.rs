@@ -18,6 +18,8 @@ mod protocol;
 mod refusals;
 #[path = "docker/run.rs"]
 mod run;
+#[path = "docker/sharing.rs"]
+mod sharing;
 #[path = "docker/streams.rs"]
 mod streams;
 #[path = "docker/survive.rs"]

@@ -178,11 +178,14 @@ pub struct LogLimits {
     pub file_bytes: u64,
     /// Files kept, the current one included.
     pub files: u32,
+    /// Nothing is kept for later readers: what nobody who reads now still has to read is dropped. (Docker's `none`.)
+    #[serde(default)]
+    pub transient: bool,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { file_bytes: 256 << 20, files: 4 }
+        Self { file_bytes: 256 << 20, files: 4, transient: false }
     }
 }
 

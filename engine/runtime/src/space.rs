@@ -4,7 +4,7 @@
 //! of a container's business: so this one holds a tmpfs, /proc, /sys and the folders that are asked for, nothing else.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, mkdirat};
@@ -82,10 +82,18 @@ impl Space {
     /// # Errors
     /// As `act`.
     pub fn on_host<T>(&self, act: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
-        enter(self.host.as_fd(), LinkNameSpaceType::Mount).doing(|| "look at the host's mounts".to_owned())?;
+        self.inside(self.host.as_fd(), act)
+    }
+
+    /// The same in any mount namespace.
+    ///
+    /// # Errors
+    /// As `act`.
+    pub fn inside<T>(&self, mounts: BorrowedFd<'_>, act: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+        enter(mounts, LinkNameSpaceType::Mount).doing(|| "look at other mounts".to_owned())?;
         let done = act();
         if let Err(error) = enter(self.own.as_fd(), LinkNameSpaceType::Mount) {
-            eprintln!("cannot come back from the host's mount namespace: {error}");
+            eprintln!("cannot come back from another mount namespace: {error}");
             crate::sys::clone::exit_now(1);
         }
         done

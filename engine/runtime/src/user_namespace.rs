@@ -111,6 +111,36 @@ pub fn network_of_host() -> io::Result<OwnedFd> {
     Ok(made)
 }
 
+/// Makes a network namespace that belongs to the user namespace `user`.
+///
+/// # Errors
+/// As clone3(2); `EPERM` and the like when the child cannot join or make it.
+pub fn network_in(user: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let (hold, go) = std::io::pipe()?;
+    let (hear, tell) = std::io::pipe()?;
+    match clone3(0, None)? {
+        Cloned::Child => {
+            drop((go, hear));
+            let made = enter(user, rustix::thread::LinkNameSpaceType::User)
+                .and_then(|()| Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?))
+                .and_then(|()| Ok(rustix::io::write(&tell, &[1])?))
+                .and_then(|_| Ok(rustix::io::read(&hold, &mut [0_u8])?));
+            exit_now(i32::from(made.is_err()));
+        }
+        Cloned::Parent { pid, pidfd } => {
+            drop((hold, tell));
+            let made = match rustix::io::read(&hear, &mut [0_u8]) {
+                Ok(1) => File::open(format!("/proc/{pid}/ns/net")).map(OwnedFd::from),
+                Ok(_) => Err(io::Error::other("no network namespace can be made in the container's user namespace")),
+                Err(error) => Err(error.into()),
+            };
+            drop(go);
+            rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
+            made
+        }
+    }
+}
+
 /// Joins one namespace.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::logs::{From, until_ended};
+use super::logs::{From, check_kept, until_ended};
 use super::table::Slot;
 use super::{ContainerError, Containers, LogQuery, State, streams};
 use crate::clock::now_ns;
@@ -90,6 +90,9 @@ impl Containers {
             }
             State::Removing | State::Dead => return Err(ContainerError::NotFound { reference: reference.into() }),
             _ => {}
+        }
+        if request.logs {
+            check_kept(&container)?;
         }
         let query = LogQuery {
             stdout: request.stdout,

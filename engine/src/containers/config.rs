@@ -280,6 +280,8 @@ pub struct Security {
     pub pid: NamespaceMode,
     /// `host` or another container's IPC.
     pub ipc: NamespaceMode,
+    /// Other containers of the team may join its IPC and `/dev/shm`.
+    pub ipc_shareable: bool,
     /// No `/dev/shm`: Docker's `--ipc none`, beside an IPC namespace of its own.
     pub without_shm: bool,
     /// `host` name.

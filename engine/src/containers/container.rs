@@ -7,7 +7,7 @@ use sampan_runtime::wire::net::Port;
 use sampan_runtime::wire::spawner::Endpoint;
 use serde::{Deserialize, Serialize};
 
-use super::config::{ContainerConfig, Healthcheck};
+use super::config::{ContainerConfig, Healthcheck, NamespaceMode};
 use crate::owner::Owner;
 
 /// One container at one moment.
@@ -167,6 +167,20 @@ pub struct Run {
     pub journal_sequence: u64,
     /// What its probe found; `None`: it has none, or was never started.
     pub health: Option<Health>,
+}
+
+impl Container {
+    /// Whether nothing of its output is kept.
+    pub fn is_log_transient(&self) -> bool {
+        self.config.log.is_some_and(|log| log.transient)
+    }
+
+    /// Whether it lives in namespaces of another container, which has to run first.
+    pub(super) fn joins_another(&self) -> bool {
+        let security = &self.config.security;
+        let others = |mode: &NamespaceMode| matches!(mode, NamespaceMode::Container { .. });
+        self.resolved.network_container.is_some() || others(&security.pid) || others(&security.ipc)
+    }
 }
 
 impl Run {

@@ -109,6 +109,7 @@ impl Shared {
             resolved: &resolved,
             placed: &placed.placed,
             pid_container: joined.pid.as_ref().map(|other| other.id.as_str()),
+            ipc_container: joined.ipc.as_ref().map(|other| other.id.as_str()),
         };
         let (spec, filter) = describe::describe(given)?;
         let sandbox = Sandbox {
@@ -240,16 +241,29 @@ impl Shared {
             NamespaceMode::Container { container } => Some(find(container)?),
             _ => None,
         };
-        let apart = pid.as_ref().is_some_and(|pid| network.as_ref().is_none_or(|network| network.id != pid.id));
-        if apart && describe::has_user_namespace(config) {
-            // A network belongs to the user namespace it was made in, and that one is the other container's.
+        let ipc = match &config.security.ipc {
+            NamespaceMode::Container { container } => Some(find(container)?),
+            _ => None,
+        };
+        if let Some(donor) = ipc.as_ref().filter(|donor| !donor.config.security.ipc_shareable) {
+            return Err(ContainerError::Invalid {
+                message: format!(
+                    "cannot join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor \
+                     container)",
+                    donor.name
+                ),
+            });
+        }
+        let ids: Vec<&str> = [&network, &pid, &ipc].into_iter().flatten().map(|other| other.id.as_str()).collect();
+        if ids.iter().any(|id| *id != ids[0]) && describe::has_user_namespace(config) {
+            // All of them belong to the user namespace they were made in, and a process has but one.
             return Err(ContainerError::Unsupported {
-                message: "another container's processes are shared only together with its network: say \
-                          --network container:NAME beside --pid container:NAME"
+                message: "namespaces of two different containers cannot be joined at once: name the same one for \
+                          network, pid and ipc"
                     .into(),
             });
         }
-        Ok(Joined { network, pid })
+        Ok(Joined { network, pid, ipc })
     }
 
     /// Makes volumes, finds sources.
@@ -309,6 +323,7 @@ impl Shared {
 struct Joined {
     network: Option<Arc<Container>>,
     pid: Option<Arc<Container>>,
+    ipc: Option<Arc<Container>>,
 }
 
 #[derive(Debug, Default)]

@@ -22,11 +22,29 @@ impl Shared {
                 }
                 return;
             }
-            let _teardown = slot.teardown.lock().await;
-            if let Err(error) = shared.release(&slot).await {
-                tracing::warn!(container.id = slot.now().id, %error, "what a run has left is let go of later");
+            {
+                let _teardown = slot.teardown.lock().await;
+                if let Err(error) = shared.release(&slot).await {
+                    tracing::warn!(container.id = slot.now().id, %error, "what a run has left is let go of later");
+                }
+            }
+            if slot.now().is_log_transient() {
+                shared.drop_log(&slot).await;
             }
         });
+    }
+
+    /// Drops a log of which nothing is kept, once all that read it have come to its end.
+    async fn drop_log(&self, slot: &Slot) {
+        slot.unread().await;
+        let _teardown = slot.teardown.lock().await;
+        // The next run drops it as well.
+        if matches!(slot.now().state, State::Exited | State::Created)
+            && let Err(error) = sampan_runtime::log::drop_read(&self.container_folder(&slot.now().id))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(container.id = slot.now().id, %error, "output that is not to be kept stays until the next start");
+        }
     }
 
     /// Gives back ports, address, namespaces, mounts and cgroups of an ended run; the caller holds the teardown lock.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use sampan_runtime::log::Reading;
 
 use super::table::{ReadGuard, Slot};
-use super::{ContainerError, Containers, Output, OutputStream, StandardStream, State};
+use super::{Container, ContainerError, Containers, Output, OutputStream, StandardStream, State};
 use crate::engine::Shared;
 pub(super) use crate::logs::From;
 use crate::logs::{self, Ended, Piece, Query, Stream};
@@ -38,9 +39,18 @@ impl Containers {
     /// What it wrote. Following ends with the container; at once for one that does not run.
     pub async fn logs(&self, owner: &Owner, reference: &str, query: LogQuery) -> Result<OutputStream, ContainerError> {
         let slot = self.shared.table.find(owner, reference)?;
+        check_kept(&slot.now())?;
         let ended = query.follow.then(|| until_ended(&slot, false));
         self.shared.output(&slot, query, query.tail.map_or(From::Start, From::Tail), ended)
     }
+}
+
+/// Docker's words for a log driver that keeps nothing.
+pub(super) fn check_kept(container: &Container) -> Result<(), ContainerError> {
+    if !container.is_log_transient() {
+        return Ok(());
+    }
+    Err(ContainerError::Unsupported { message: "configured logging driver does not support reading".into() })
 }
 
 impl Shared {
@@ -52,8 +62,13 @@ impl Shared {
         from: From,
         ended: Option<Ended>,
     ) -> Result<OutputStream, ContainerError> {
-        let guard = slot.read_guard();
-        let folder = self.container_folder(&slot.now().id);
+        let container = slot.now();
+        let folder = self.container_folder(&container.id);
+        let failed = |source| ContainerError::File { path: folder.clone(), source };
+        // Before its end is looked for: from here on all is kept.
+        let reading = container.is_log_transient().then(|| Reading::begin(&folder)).transpose().map_err(failed)?;
+        // The guard goes last: who waits for it finds that nobody reads.
+        let guard = (reading, slot.read_guard());
         let query = Query {
             stdout: query.stdout,
             stderr: query.stderr,
@@ -61,13 +76,12 @@ impl Shared {
             since_ns: query.since_ns,
             until_ns: query.until_ns,
         };
-        let pieces = logs::read(&folder, query, ended)
-            .map_err(|source| ContainerError::File { path: folder.clone(), source })?;
+        let pieces = logs::read(&folder, query, ended).map_err(failed)?;
         Ok(Box::pin(pieces.map(move |piece| held(&guard, piece))))
     }
 }
 
-fn held(_guard: &ReadGuard, piece: std::io::Result<Piece>) -> Result<Output, ContainerError> {
+fn held(_guard: &(Option<Reading>, ReadGuard), piece: std::io::Result<Piece>) -> Result<Output, ContainerError> {
     let piece = piece.map_err(ContainerError::Stream)?;
     let stream = if piece.stream == Stream::Stderr { StandardStream::Stderr } else { StandardStream::Stdout };
     Ok(Output { stream, at_ns: piece.at_ns, bytes: piece.bytes })

@@ -133,14 +133,13 @@ impl Shared {
         }
     }
 
-    /// Starts them in the background, those whose network others share first, a few at once.
+    /// Starts them in the background, those whose namespaces others share first, a few at once.
     fn start_by_policy(self: &Arc<Self>, mut slots: Vec<Arc<Slot>>) {
         slots.sort_by_key(|slot| {
             let container = slot.now();
-            (container.resolved.network_container.is_some(), container.created_at_ns)
+            (container.joins_another(), container.created_at_ns)
         });
-        let (first, then): (Vec<_>, Vec<_>) =
-            slots.into_iter().partition(|slot| slot.now().resolved.network_container.is_none());
+        let (first, then): (Vec<_>, Vec<_>) = slots.into_iter().partition(|slot| !slot.now().joins_another());
         let shared = self.clone();
         tokio::spawn(async move {
             for wave in [first, then] {

@@ -240,7 +240,7 @@ mod tests {
     const ALL: Query = Query { stdout: true, stderr: true, from: From::Start, since_ns: None, until_ns: None };
 
     fn writer(folder: &Path) -> Writer {
-        let limits = LogLimits { file_bytes: 100_000, files: 3 };
+        let limits = LogLimits { file_bytes: 100_000, files: 3, transient: false };
         Writer::open(std::fs::File::open(folder).expect("the folder"), limits).expect("a writer")
     }
 

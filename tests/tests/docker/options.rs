@@ -149,13 +149,6 @@ fn namespaces_are_its_own_the_hosts_or_shared_or_it_says_why_not() {
         let theirs = said(&docker, &[option], &format!("readlink /proc/self/ns/{kind}"));
         assert_eq!(theirs == ours(kind), same, "{option}: {theirs}");
     }
-    docker.ok(&["run", "-d", "--name", "web", "busybox", "sleep", "1000"]);
-    let joined = said(&docker, &["--network=container:web", "--pid=container:web"], "ps | grep -c 'sleep 100[0]'");
-    assert_eq!(joined, "1");
-    let said = docker.fails(&["create", "--pid=container:web", "busybox", "true"], 1);
-    assert!(said.contains("only together with its network"), "{said}");
-    let said = docker.fails(&["run", "--rm", "--ipc=container:web", "busybox", "true"], 125);
-    assert!(said.contains("sharing another container's IPC namespace is not offered"), "{said}");
 }
 
 #[test]

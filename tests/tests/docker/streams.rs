@@ -125,3 +125,40 @@ fn attach_joins_a_running_container() {
     let ended = end(child, &["attach"]);
     assert_eq!((ended.stdout.as_str(), ended.code), ("got word\n", 8));
 }
+
+#[test]
+fn a_log_driver_of_none_keeps_nothing_and_whoever_is_attached_misses_nothing() {
+    let docker = Docker::start();
+    let refused = "configured logging driver does not support reading";
+    // More than waits in one piece.
+    let script = "head -c 5000000 /dev/zero | tr '\\0' x; echo e >&2; exit 3";
+    let none = ["--log-driver", "none", "busybox", "sh", "-c"];
+    let ended = docker.run(&[&["run", "--name", "once"], &none[..], &[script]].concat());
+    assert_eq!((ended.stdout.len(), ended.stderr.as_str(), ended.code), (5_000_000, "e\n", 3));
+    assert!(docker.fails(&["logs", "once"], 1).contains(refused));
+    let id = docker.ok(&["inspect", "-f", "{{.Id}} {{.HostConfig.LogConfig.Type}}", "once"]);
+    let id = id.strip_suffix(" none").expect("its driver");
+    let log = docker.server_ref().data_root().join("containers").join(id).join("log");
+    let bytes = |folder: &std::path::Path| -> u64 {
+        let segments = std::fs::read_dir(folder).expect("a log").flatten();
+        segments.filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum()
+    };
+    docker.until("nothing is kept of it", |_| bytes(&log) < 100);
+    assert_eq!(docker.run(&["start", "-a", "once"]).stdout.len(), 5_000_000, "the next run is as the first");
+
+    // Nobody is there: what it writes is dropped as it comes, and who comes later sees what comes then.
+    let talks = "head -c 9000000 /dev/zero | tr '\\0' x; echo; touch /said; while :; do echo now; sleep 0.1; done";
+    docker.ok(&[&["run", "-d", "--name", "talks"], &none[..], &[talks]].concat());
+    docker.until("it has written", |docker| docker.run(&["exec", "talks", "test", "-e", "/said"]).code == 0);
+    let id = docker.ok(&["inspect", "-f", "{{.Id}}", "talks"]);
+    let log = docker.server_ref().data_root().join("containers").join(id).join("log");
+    assert!(bytes(&log) < 3 << 20, "{} bytes", bytes(&log));
+    let mut child = docker.command(&["attach", "--no-stdin", "talks"]).stdout(Stdio::piped()).spawn().expect("docker");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+    assert_eq!(lines.next().expect("a line").expect("text"), "now");
+    docker.ok(&["kill", "talks"]);
+    assert!(lines.all(|line| line.expect("text") == "now"));
+    child.wait().expect("wait");
+    let wrong = ["create", "--log-driver", "none", "--log-opt", "max-size=1m", "busybox"];
+    assert!(docker.fails(&wrong, 125).contains("invalid logging opts for driver none"));
+}

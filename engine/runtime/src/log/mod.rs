@@ -7,6 +7,7 @@
 mod format;
 mod lines;
 mod read;
+mod readers;
 mod recover;
 mod since;
 mod tail;
@@ -17,5 +18,6 @@ mod write;
 pub use format::{Frame, HEAD_FILE, LOG_FOLDER, MOST_DATA, Stream};
 pub use lines::{Line, Lines};
 pub use read::{Piece, Position, Reader, Step};
+pub use readers::Reading;
 pub use tail::Streams;
-pub use write::Writer;
+pub use write::{Writer, drop_read};

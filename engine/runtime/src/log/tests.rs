@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::sandbox::LogLimits;
 
-const ROOMY: LogLimits = LogLimits { file_bytes: 1 << 30, files: 4 };
+const ROOMY: LogLimits = LogLimits { file_bytes: 1 << 30, files: 4, transient: false };
 
 fn writer(folder: &Path, limits: LogLimits) -> Writer {
     Writer::open(File::open(folder).expect("the folder"), limits).expect("a writer")
@@ -76,7 +76,7 @@ proptest! {
     #[test]
     fn rotation_keeps_the_newest_and_positions_grow(chunks in prop::collection::vec(chunk(), 1..120)) {
         let folder = tempfile::tempdir()?;
-        let mut log = writer(folder.path(), LogLimits { file_bytes: 1000, files: 3 });
+        let mut log = writer(folder.path(), LogLimits { file_bytes: 1000, files: 3, transient: false });
         let mut reader = Reader::open(folder.path())?;
         let mut position = Position::default();
         let mut followed = Vec::new();
@@ -105,7 +105,7 @@ proptest! {
         stdout: bool, stderr: bool
     ) {
         let folder = tempfile::tempdir()?;
-        let mut log = writer(folder.path(), LogLimits { file_bytes, files: 1000 });
+        let mut log = writer(folder.path(), LogLimits { file_bytes, files: 1000, transient: false });
         for (is_error, data) in &chunks {
             log.append(stream(*is_error), 1, data)?;
         }
@@ -170,7 +170,7 @@ proptest! {
 #[test]
 fn since_begins_no_later_than_the_first_frame_of_that_time() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut log = writer(folder.path(), LogLimits { file_bytes: 2 << 20, files: 3 });
+    let mut log = writer(folder.path(), LogLimits { file_bytes: 2 << 20, files: 3, transient: false });
     for time in 0..3000 {
         log.append(Stream::Stdout, time, &[b'x'; 3000])?;
     }
@@ -189,7 +189,7 @@ fn since_begins_no_later_than_the_first_frame_of_that_time() -> anyhow::Result<(
 #[test]
 fn a_pipe_is_spliced_whole_and_over_rotations() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut log = writer(folder.path(), LogLimits { file_bytes: 200_000, files: 100 });
+    let mut log = writer(folder.path(), LogLimits { file_bytes: 200_000, files: 100, transient: false });
     let (reader, mut pipe) = std::io::pipe()?;
     let text: Vec<u8> = (0..1_000_000_u32).flat_map(|number| number.to_le_bytes()).collect();
     let expected = text.clone();
@@ -220,4 +220,47 @@ fn bytes_on_their_way_from_a_terminal_are_told_as_perhaps_lost() -> anyhow::Resu
     drop(writer(folder.path(), ROOMY));
     assert_eq!(read_all(folder.path(), 4096).len(), 2);
     Ok(())
+}
+
+#[test]
+fn a_log_of_which_nothing_is_kept_waits_for_who_reads_and_for_nobody_else() {
+    const PIECES: usize = 80;
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = LogLimits { transient: true, ..LogLimits::default() };
+    let piece = vec![b'x'; 100_000];
+    let bytes = || -> u64 {
+        let log = std::fs::read_dir(folder.path().join(LOG_FOLDER)).expect("a log").flatten();
+        log.filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum()
+    };
+    let mut log = writer(folder.path(), limits);
+    for _ in 0..PIECES {
+        log.append(Stream::Stdout, 1, &piece).expect("written");
+    }
+    assert!(bytes() < 2_500_000, "{} bytes, and nobody reads", bytes());
+
+    // Over a new writer too, as when the monitor was killed.
+    let reading = Reading::begin(folder.path()).expect("somebody reads");
+    let begin = Position::frame(log.committed());
+    for _ in 0..PIECES / 2 {
+        log.append(Stream::Stdout, 2, &piece).expect("written");
+    }
+    drop(log);
+    let mut log = writer(folder.path(), limits);
+    for _ in 0..PIECES / 2 {
+        log.append(Stream::Stdout, 2, &piece).expect("written");
+    }
+    let mut reader = Reader::open(folder.path()).expect("a reader");
+    let end = reader.committed().expect("a head");
+    assert_eq!(read_from(&mut reader, begin, end, 1 << 20).len(), PIECES);
+    drop(log);
+    drop_read(folder.path()).expect("nothing to do");
+    assert!(bytes() > 7_000_000, "{} bytes, and somebody reads", bytes());
+
+    drop(reading);
+    drop_read(folder.path()).expect("dropped");
+    assert!(bytes() < 100, "{} bytes are left", bytes());
+    let mut log = writer(folder.path(), limits);
+    assert_eq!(log.committed(), end, "positions grow");
+    log.append(Stream::Stdout, 3, b"new").expect("written");
+    assert_eq!(read_from(&mut reader, Position::frame(end), log.committed(), 100).len(), 1);
 }

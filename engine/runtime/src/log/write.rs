@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -13,16 +14,22 @@ use super::format::{
     Entry, HEAD_FILE, HEADER, Head, Header, INDEX_EVERY, LOG_FOLDER, MOST_DATA, Stream, TRAILER, frame_bytes,
     index_name, segment_name,
 };
+use super::readers::is_read;
 use super::recover::{list_segments, recover};
 use crate::sandbox::LogLimits;
 
 /// Most bytes moved in one step: the container's writer gets its turn at the pipe between two steps.
 const STEP: usize = 256 << 10;
+/// Size of a segment of which nothing is kept once nobody reads it, and how many wait at most for who still reads.
+const TRANSIENT_BYTES: u64 = 1 << 20;
+const TRANSIENT_FILES: u32 = 1024;
 
 /// Writes frames and commits them one by one.
 #[derive(Debug)]
 pub struct Writer {
     folder: OwnedFd,
+    /// The container's, where who reads holds a lock.
+    container: OwnedFd,
     limits: LogLimits,
     segment: File,
     /// Position of the segment's first byte.
@@ -52,12 +59,17 @@ impl Writer {
             Mode::empty(),
         )?;
         let head = open_file(folder.as_fd(), HEAD_FILE)?;
+        let container = container.as_fd().try_clone_to_owned()?;
+        if limits.transient && !is_read(container.as_fd())? {
+            drop_segments(folder.as_fd(), &list_segments(folder.as_fd())?)?;
+        }
         let found = recover(folder.as_fd(), &head)?;
         let segment = open_file(folder.as_fd(), &segment_name(found.segment_start))?;
         segment.set_len(found.committed - found.segment_start)?;
         let mut writer = Self {
             folder,
-            limits,
+            container,
+            limits: bounds(limits),
             segment,
             segment_start: found.segment_start,
             head,
@@ -84,7 +96,7 @@ impl Writer {
 
     /// New bounds; they hold from the next frame on.
     pub fn set_limits(&mut self, limits: LogLimits) {
-        self.limits = limits;
+        self.limits = bounds(limits);
     }
 
     /// Writes `data` and commits it. On an error nothing of it is in the log.
@@ -213,17 +225,49 @@ impl Writer {
         self.segment_start = self.committed;
         self.index_due = self.committed + INDEX_EVERY;
         let segments = list_segments(self.folder.as_fd())?;
-        let dropped = segments.len().saturating_sub(self.limits.files.max(1) as usize);
-        for start in &segments[..dropped] {
-            for name in [segment_name(*start), index_name(*start)] {
-                match rustix::fs::unlinkat(&self.folder, name, AtFlags::empty()) {
-                    Ok(()) | Err(Errno::NOENT) => {}
-                    Err(error) => return Err(error.into()),
-                }
+        let kept =
+            if self.limits.transient && !is_read(self.container.as_fd())? { 1 } else { self.limits.files.max(1) };
+        drop_segments(self.folder.as_fd(), &segments[..segments.len().saturating_sub(kept as usize)])
+    }
+}
+
+/// What is kept of a log that is not kept has bounds too.
+fn bounds(limits: LogLimits) -> LogLimits {
+    if !limits.transient {
+        return limits;
+    }
+    LogLimits { file_bytes: TRANSIENT_BYTES, files: TRANSIENT_FILES, transient: true }
+}
+
+/// Drops all that is written of a log of which nothing is kept, unless somebody reads it. Its writer must be gone.
+///
+/// # Errors
+/// As open(2), unlink(2).
+pub fn drop_read(container: &Path) -> io::Result<()> {
+    let container = File::open(container)?;
+    if is_read(container.as_fd())? {
+        return Ok(());
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    match rustix::fs::openat(&container, LOG_FOLDER, flags, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        folder => {
+            let folder = folder?;
+            drop_segments(folder.as_fd(), &list_segments(folder.as_fd())?)
+        }
+    }
+}
+
+fn drop_segments(folder: BorrowedFd<'_>, starts: &[u64]) -> io::Result<()> {
+    for start in starts {
+        for name in [segment_name(*start), index_name(*start)] {
+            match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn open_file(folder: BorrowedFd<'_>, name: &str) -> io::Result<File> {

@@ -7,7 +7,7 @@ use oci_spec::OciSpecError;
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompBuilder, LinuxSyscallBuilder};
 
 /// Files and descriptors, waiting, sockets, memory, time, the end.
-const CALLS: [&str; 78] = [
+const CALLS: [&str; 79] = [
     "read",
     "write",
     "readv",
@@ -25,6 +25,7 @@ const CALLS: [&str; 78] = [
     "lseek",
     "ioctl",
     "fcntl",
+    "flock",
     "dup",
     "openat",
     "faccessat",

@@ -36,7 +36,9 @@ pub(super) struct Places<'a> {
 pub(super) fn check(places: Places<'_>, sources: &[Source], sandbox: &Sandbox) -> Result<(), Refusal> {
     let passed = [&sandbox.make_sources, &sandbox.granted_sources];
     let of_host = |source: &&Source| {
-        !source.path.starts_with(places.data_root) && !passed.iter().any(|list| list.contains(&source.path))
+        source.container.is_none()
+            && !source.path.starts_with(places.data_root)
+            && !passed.iter().any(|list| list.contains(&source.path))
     };
     let of_host: Vec<&Source> = sources.iter().filter(of_host).collect();
     if of_host.is_empty() {

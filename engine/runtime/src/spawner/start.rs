@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::rc::Rc;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::device_rules;
 use super::files::{self, Files};
@@ -21,9 +24,11 @@ use crate::namespaces::{From, Nest};
 use crate::rlimits;
 use crate::rootfs::layers::Lowers;
 use crate::rootfs::overlay::{self, Uppers};
+use crate::rootfs::resolve;
 use crate::sandbox::{Filter, Sandbox};
 use crate::seccomp;
-use crate::spec::{Plan, Whose};
+use crate::spec::{Plan, Source, Whose};
+use crate::sys::mounts::{Attributes, copy_tree};
 use crate::time::now_ns;
 use crate::user_namespace::{self, Made};
 use crate::wire::monitor::Request as ToMonitor;
@@ -97,8 +102,8 @@ impl Spawner {
     ) -> Result<Started, Refusal> {
         self.sweep_own(&sandbox.id);
         let joined = self.joined(plan, sandbox)?;
-        if joined.network.is_none() && joined.user.is_none() {
-            self.ensure_kept(plan, sandbox)?;
+        if joined.network.is_none() {
+            self.ensure_kept(plan, sandbox, joined.user.as_ref())?;
         }
         let (cradle, cgroup) = cradle.unzip();
         let parts = self.parts(plan, sandbox, joined, cgroup)?;
@@ -224,6 +229,11 @@ impl Spawner {
         orders.program.init = sandbox.init;
         let root = parts.root.try_clone().doing(|| "copy a descriptor".to_owned())?;
         let mut descriptors = vec![root];
+        let mut shared = Vec::new();
+        for source in plan.sources.iter().filter(|source| source.container.is_some()) {
+            shared.push(self.shared_memory(source)?);
+        }
+        let mut shared = shared.into_iter();
         let shift = match sandbox.user_namespace {
             true => Some(self.layers.shift(sandbox.team.base_id, self.data.as_fd())?),
             false => None,
@@ -233,9 +243,10 @@ impl Spawner {
         let grants = Grants::of(places, sandbox)?;
         for source in &plan.sources {
             let make = sandbox.make_sources.contains(&source.path);
-            descriptors.push(match grants.hold(source) {
-                true => grants.open(source)?,
-                false => sources::open(places, source, namespace, make)?,
+            descriptors.push(match (&source.container, grants.hold(source)) {
+                (Some(_), _) => shared.next().ok_or_else(|| refusal(RefusalKind::Internal, "a source got lost"))?,
+                (None, true) => grants.open(source)?,
+                (None, false) => sources::open(places, source, namespace, make)?,
             });
         }
         for (placement, file) in sources::files(&sandbox.files, endpoint, plan.joined.mappings.as_ref())? {
@@ -246,6 +257,21 @@ impl Spawner {
             }
         }
         Ok((orders, descriptors))
+    }
+
+    /// A detached mount of what another container has at /dev/shm; that it may be joined was looked at with its IPC.
+    fn shared_memory(&mut self, source: &Source) -> Result<OwnedFd, Refusal> {
+        let id = source.container.as_deref().unwrap_or_default();
+        let doing = || format!("open {} of container {id}", source.path.display());
+        let mounts = namespace(self.alive(id)?, "mnt")?;
+        let attributes =
+            Attributes { set: source.attributes, propagation: source.propagation, ..Attributes::default() };
+        self.space.inside(mounts.as_fd(), || {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let root = rustix::fs::open("/", flags, Mode::empty()).doing(doing)?;
+            let place = resolve::without_links(root.as_fd(), &source.path).doing(doing)?;
+            copy_tree(place.as_fd(), Path::new(""), attributes, false).doing(doing)
+        })
     }
 
     /// Says what is to be done; answers the ends of the streams that stay outside.
@@ -372,9 +398,13 @@ impl Spawner {
                 _ => joined.ipc = Some(found),
             }
         }
-        if joined.user.is_some() && joined.network.is_none() {
-            let message = "another container's pid or ipc namespace can only be joined together with its network";
-            return Err(refusal(RefusalKind::Unsupported, message));
+        for source in plan.sources.iter().filter(|source| source.container.is_some()) {
+            if plan.joined.ipc != source.container.clone().map_or(Whose::Own, Whose::Container) {
+                return Err(refusal(
+                    RefusalKind::Invalid,
+                    "the memory of another container goes with its IPC namespace",
+                ));
+            }
         }
         Ok(joined)
     }
@@ -398,20 +428,31 @@ impl Spawner {
         Ok(true)
     }
 
-    fn ensure_kept(&mut self, plan: &Plan, sandbox: &Sandbox) -> Result<(), Refusal> {
-        if self.kept.contains_key(&sandbox.id) {
-            return Ok(());
+    /// Makes the namespaces that outlive a run, unless an earlier start did. `theirs`: the user namespace of the
+    /// container that it joins, which has to own its network as well.
+    fn ensure_kept(&mut self, plan: &Plan, sandbox: &Sandbox, theirs: Option<&OwnedFd>) -> Result<(), Refusal> {
+        let doing = || "make the container's user and network namespaces".to_owned();
+        match (self.kept.get(&sandbox.id).map(|kept| &kept.user), theirs) {
+            (Some(_), None) => return Ok(()),
+            (Some(Some(user)), Some(theirs)) if same_namespace(user, theirs).doing(doing)? => return Ok(()),
+            // The other container was let go of since, and has new ones.
+            (Some(_), Some(_)) => self.let_go(sandbox),
+            (None, _) => {}
         }
         let own_network = plan.joined.network == Whose::Own;
-        let doing = || "make the container's user and network namespaces".to_owned();
         let mut kept = Kept::default();
-        match &plan.joined.mappings {
-            Some(mappings) => {
+        match (&plan.joined.mappings, theirs) {
+            (Some(_), Some(theirs)) => {
+                kept.user = Some(theirs.try_clone().doing(doing)?);
+                let network = own_network.then(|| user_namespace::network_in(theirs.as_fd())).transpose();
+                kept.network = network.doing(doing)?;
+            }
+            (Some(mappings), None) => {
                 let Made { user, network } = user_namespace::make(mappings, own_network).doing(doing)?;
                 (kept.user, kept.network) = (Some(user), network);
             }
-            None if own_network => kept.network = Some(user_namespace::network_of_host().doing(doing)?),
-            None => {}
+            (None, _) if own_network => kept.network = Some(user_namespace::network_of_host().doing(doing)?),
+            (None, _) => {}
         }
         if let Some(network) = &kept.network {
             kept.endpoint = network::furnish(
@@ -432,6 +473,12 @@ impl Spawner {
         self.kept.insert(sandbox.id.clone(), kept);
         Ok(())
     }
+}
+
+/// Whether two descriptors stand for one namespace. Spec: namespaces(7), "The /proc/pid/ns/ directory".
+fn same_namespace(one: &OwnedFd, other: &OwnedFd) -> std::io::Result<bool> {
+    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
 fn plan(spec: &oci_spec::runtime::Spec, sandbox: &Sandbox) -> Result<Plan, Refusal> {

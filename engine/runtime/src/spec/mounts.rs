@@ -92,7 +92,12 @@ pub struct Source {
     pub idmap: bool,
     /// MS_PRIVATE, MS_SLAVE or 0 for shared as it is.
     pub propagation: u64,
+    /// Id of the container among whose mounts `path` lies, instead of the host's; only for /dev/shm.
+    pub container: Option<String>,
 }
+
+/// Where the memory lies that processes of one IPC namespace share by name.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Sorted mounts.
 #[derive(Debug, Default)]
@@ -147,15 +152,20 @@ fn sort_one(mount: &Mount, copy_up: &[PathBuf], sorted: &mut Sorted) -> Result<(
         if destination.starts_with("/proc") {
             return Err(refusal(RefusalKind::Invalid, format!("nothing can be mounted at {}", destination.display())));
         }
+        let (path, container) = match source.to_str().and_then(|text| text.strip_prefix("container:")) {
+            Some(id) if destination == Path::new(SHARED_MEMORY) => (destination.clone(), Some(id.to_owned())),
+            _ => (clean(source)?, None),
+        };
         let copy_up = copy_up.contains(&destination);
         // Written to while its content is copied, so read-only comes later.
         let read_only = copy_up && words.attributes & READ_ONLY != 0;
         sorted.sources.push(Source {
-            path: clean(source)?,
+            path,
             recursive: words.recursive,
             attributes: if read_only { words.attributes & !READ_ONLY } else { words.attributes },
             idmap: words.idmap,
             propagation: words.propagation,
+            container,
         });
         sorted.placements.push(Placement { destination, shown: Shown::Descriptor, copy_up, read_only });
         return Ok(());
@@ -285,13 +295,16 @@ mod tests {
                 mount("/data", "bind", "/srv/data", &["rbind", "ro", "nosuid", "idmap"]),
                 mount("/run", "tmpfs", "tmpfs", &["size=1m"]),
                 mount("/plain", "bind", "/srv/plain", &["bind", "ro"]),
+                mount("/dev/shm", "bind", "container:abc", &["bind"]),
             ],
             &[PathBuf::from("/data")],
         )
         .expect("sorted");
 
         assert_eq!(sorted.furniture, [(PathBuf::from("/dev"), Furnished::Devices { attributes: NO_SETUID })]);
-        assert_eq!(sorted.sources.len(), 2);
+        assert_eq!(sorted.sources.len(), 3);
+        assert_eq!(sorted.sources[2].container.as_deref(), Some("abc"));
+        assert!(sort(&[mount("/x", "bind", "container:abc", &["bind"])], &[]).is_err(), "only what IPC shares");
         assert!(sorted.sources[0].recursive && sorted.sources[0].idmap);
         assert_eq!(sorted.sources[0].attributes, NO_SETUID, "read-only only after the copying");
         assert!(sorted.placements[0].copy_up && sorted.placements[0].read_only);

@@ -51,6 +51,8 @@ pub(super) struct Given<'a> {
     pub placed: &'a [Placed],
     /// Full id of the container whose process ids it shares.
     pub pid_container: Option<&'a str>,
+    /// Full id of the container whose IPC and /dev/shm it shares.
+    pub ipc_container: Option<&'a str>,
 }
 
 /// Whether it gets a user namespace. Off for what cannot work in one: see docs/user-namespaces.md.
@@ -74,7 +76,7 @@ pub(super) fn describe(given: Given<'_>) -> Result<(Spec, Filter), ContainerErro
     linux
         .set_uid_mappings(user.then(|| vec![mapping(given.owner)]))
         .set_gid_mappings(user.then(|| vec![mapping(given.owner)]))
-        .set_namespaces(Some(namespaces(&given, user)?))
+        .set_namespaces(Some(namespaces(&given, user)))
         .set_resources(Some(limits::resources(&given.config.limits, devices::rules(given.config)?)?))
         .set_devices(Some(devices::nodes(given.config)?))
         .set_seccomp(seccomp)
@@ -89,7 +91,7 @@ pub(super) fn describe(given: Given<'_>) -> Result<(Spec, Filter), ContainerErro
     let mut spec = Spec::default();
     spec.set_root(Some(root))
         .set_process(Some(process::main(given.config, given.resolved, capabilities)?))
-        .set_mounts(Some(mounts::all(given.config, given.placed, user)))
+        .set_mounts(Some(mounts::all(&given, user)))
         .set_hostname((!security.uts_host).then(|| given.resolved.hostname.clone()))
         .set_domainname(given.config.domainname.clone().filter(|name| !name.is_empty()))
         .set_annotations(Some(given.config.annotations.clone().into_iter().collect()))
@@ -142,15 +144,14 @@ fn mapping(owner: &Owner) -> LinuxIdMapping {
     LinuxIdMappingBuilder::default().container_id(0_u32).host_id(owner.base_id).size(RANGE).build().unwrap_or_default()
 }
 
-fn namespaces(given: &Given<'_>, user: bool) -> Result<Vec<LinuxNamespace>, ContainerError> {
+/// What spawner takes for a place of another container.
+fn of_container(id: &str) -> String {
+    format!("container:{id}")
+}
+
+fn namespaces(given: &Given<'_>, user: bool) -> Vec<LinuxNamespace> {
     let config = given.config;
     let security = &config.security;
-    if matches!(security.ipc, NamespaceMode::Container { .. }) {
-        return Err(ContainerError::Unsupported {
-            message: "sharing another container's IPC namespace is not offered: its /dev/shm could not be shared"
-                .into(),
-        });
-    }
     let own = |kind| LinuxNamespaceBuilder::default().typ(kind).build().unwrap_or_default();
     let mut list = vec![own(LinuxNamespaceType::Mount)];
     if user {
@@ -159,23 +160,25 @@ fn namespaces(given: &Given<'_>, user: bool) -> Result<Vec<LinuxNamespace>, Cont
     if config.network != Network::Host {
         list.push(own(LinuxNamespaceType::Network));
     }
-    if security.ipc != NamespaceMode::Host {
-        list.push(own(LinuxNamespaceType::Ipc));
-    }
     if !security.uts_host {
         list.push(own(LinuxNamespaceType::Uts));
     }
     if !security.cgroup_host {
         list.push(own(LinuxNamespaceType::Cgroup));
     }
-    match (&security.pid, given.pid_container) {
-        (NamespaceMode::Host, _) => {}
-        (NamespaceMode::Container { .. }, Some(id)) => {
-            let mut pid = own(LinuxNamespaceType::Pid);
-            pid.set_path(Some(format!("container:{id}").into()));
-            list.push(pid);
+    for (kind, mode, container) in [
+        (LinuxNamespaceType::Pid, &security.pid, given.pid_container),
+        (LinuxNamespaceType::Ipc, &security.ipc, given.ipc_container),
+    ] {
+        match (mode, container) {
+            (NamespaceMode::Host, _) => {}
+            (NamespaceMode::Container { .. }, Some(id)) => {
+                let mut joined = own(kind);
+                joined.set_path(Some(of_container(id).into()));
+                list.push(joined);
+            }
+            _ => list.push(own(kind)),
         }
-        _ => list.push(own(LinuxNamespaceType::Pid)),
     }
-    Ok(list)
+    list
 }

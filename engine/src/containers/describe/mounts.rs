@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{Mount, MountBuilder};
 
+use super::{Given, of_container};
 use crate::containers::config::{self, ContainerConfig, MountSource, NamespaceMode};
 
 /// Docker's size of /dev/shm.
@@ -17,9 +18,9 @@ pub(in crate::containers) struct Placed {
     pub source: Option<PathBuf>,
 }
 
-pub(super) fn all(config: &ContainerConfig, placed: &[Placed], user: bool) -> Vec<Mount> {
-    let mut mounts = defaults(config);
-    for one in placed {
+pub(super) fn all(given: &Given<'_>, user: bool) -> Vec<Mount> {
+    let mut mounts = defaults(given.config, given.ipc_container);
+    for one in given.placed {
         // A typed mount at a default's place stands instead of it.
         mounts.retain(|default| default.destination() != &one.mount.destination);
         mounts.push(typed(one, user));
@@ -27,7 +28,7 @@ pub(super) fn all(config: &ContainerConfig, placed: &[Placed], user: bool) -> Ve
     mounts
 }
 
-fn defaults(config: &ContainerConfig) -> Vec<Mount> {
+fn defaults(config: &ContainerConfig, ipc_container: Option<&str>) -> Vec<Mount> {
     let access = if config.security.privileged { "rw" } else { "ro" };
     let shm = format!("size={}", config.shm_bytes.filter(|bytes| *bytes > 0).unwrap_or(SHM_BYTES));
     let mut mounts = vec![
@@ -43,8 +44,11 @@ fn defaults(config: &ContainerConfig) -> Vec<Mount> {
         mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
     ];
-    match config.security.ipc {
-        NamespaceMode::Host => mounts.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind"])),
+    match (&config.security.ipc, ipc_container) {
+        (NamespaceMode::Container { .. }, Some(id)) => {
+            mounts.push(mount("/dev/shm", "bind", &of_container(id), &["bind", "nosuid", "noexec", "nodev"]));
+        }
+        (NamespaceMode::Host, _) => mounts.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind"])),
         _ if config.security.without_shm => {}
         _ => mounts.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm])),
     }

@@ -248,7 +248,7 @@ pub struct SecurityBody {
     user_namespace_host: bool,
     /// `host` or `container:NAME`
     pid: Option<String>,
-    /// `host` or `container:NAME`
+    /// `host`, `container:NAME`, or `shareable`: others may join it
     ipc: Option<String>,
 }
 
@@ -308,7 +308,7 @@ impl CreateBody {
             shm_bytes: self.shm_bytes,
             init: self.init,
             healthcheck: self.healthcheck.map(HealthcheckBody::read).transpose()?,
-            log: self.log.map(|log| LogLimits { file_bytes: log.file_bytes, files: log.files }),
+            log: self.log.map(|log| LogLimits { file_bytes: log.file_bytes, files: log.files, transient: false }),
             ..ContainerConfig::default()
         })
     }
@@ -352,7 +352,8 @@ impl SecurityBody {
             read_only_root: self.read_only_root,
             user_namespace_host: self.user_namespace_host,
             pid: namespace("pid", self.pid.as_deref())?,
-            ipc: namespace("ipc", self.ipc.as_deref())?,
+            ipc_shareable: self.ipc.as_deref() == Some("shareable"),
+            ipc: namespace("ipc", self.ipc.as_deref().filter(|mode| *mode != "shareable"))?,
             ..Security::default()
         })
     }

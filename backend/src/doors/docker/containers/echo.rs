@@ -142,7 +142,14 @@ fn made_elsewhere(asked: &ContainerConfig) -> HostConfig {
         dns_search: Some(asked.dns_search.clone()),
         extra_hosts: some(&asked.extra_hosts),
         group_add: some(&asked.groups),
-        ipc_mode: namespace_mode(&security.ipc, if security.without_shm { "none" } else { "private" }),
+        ipc_mode: namespace_mode(
+            &security.ipc,
+            match (security.without_shm, security.ipc_shareable) {
+                (true, _) => "none",
+                (_, true) => "shareable",
+                _ => "private",
+            },
+        ),
         oom_score_adj: asked.limits.oom_score_adjust.unwrap_or(0),
         pid_mode: namespace_mode(&security.pid, ""),
         privileged: security.privileged,

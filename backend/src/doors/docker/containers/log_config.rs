@@ -1,7 +1,7 @@
 //! Docker's log options, read into bounds of our log.
 //!
-//! Both of Docker's file drivers mean "keep it on this host and rotate", which is what our log does; drivers that send
-//! logs elsewhere are refused. Source: docker documentation, "JSON File logging driver", "Local file logging driver".
+//! Both of Docker's file drivers mean "keep it on this host and rotate", which is what our log does; with `none` it keeps
+//! nothing; drivers that send logs elsewhere are refused. Source: docker documentation, "JSON File logging driver", "Local file logging driver".
 
 use sampan_engine::containers::config::LogLimits;
 
@@ -15,6 +15,8 @@ use crate::doors::docker::error::DockerError;
 pub fn read_log(log: &LogConfig) -> Result<Option<LogLimits>, DockerError> {
     match log.driver.as_str() {
         "" | "json-file" | "local" => {}
+        "none" if log.config.is_empty() => return Ok(Some(LogLimits { transient: true, ..LogLimits::default() })),
+        "none" => return Err(DockerError::invalid("invalid logging opts for driver none")),
         other => {
             return Err(DockerError::unsupported(format!(
                 "HostConfig.LogConfig.Type {other} is not there: logs are kept on this host (json-file, local)"
@@ -73,14 +75,16 @@ mod tests {
     fn bounds_are_read() {
         assert_eq!(read(serde_json::json!({"Type": "json-file", "Config": {}})).unwrap(), None);
         let limits = read(serde_json::json!({"Type": "local", "Config": {"max-size": "10m", "max-file": "3"}}));
-        assert_eq!(limits.unwrap(), Some(LogLimits { file_bytes: 10 << 20, files: 3 }));
+        let none = read(serde_json::json!({"Type": "none"})).unwrap();
+        assert!(none.is_some_and(|limits| limits.transient));
+        assert_eq!(limits.unwrap(), Some(LogLimits { file_bytes: 10 << 20, files: 3, transient: false }));
     }
 
     #[test]
     fn other_drivers_and_options_are_refused() {
         for (json, status) in [
             (serde_json::json!({"Type": "syslog"}), 501),
-            (serde_json::json!({"Type": "none"}), 501),
+            (serde_json::json!({"Type": "none", "Config": {"max-size": "1m"}}), 400),
             (serde_json::json!({"Config": {"compress": "true"}}), 501),
             (serde_json::json!({"Config": {"max-size": "lots"}}), 400),
             (serde_json::json!({"Config": {"max-file": "0"}}), 400),

@@ -23,6 +23,7 @@ impl HostConfig {
             user_namespace_host: host_or(&self.userns_mode, "", "user")?,
             pid: namespace(&self.pid_mode, "PID")?,
             ipc: namespace(ipc_word(&self.ipc_mode), "IPC")?,
+            ipc_shareable: self.ipc_mode == "shareable",
             without_shm: self.ipc_mode == "none",
             uts_host: host_or(&self.uts_mode, "", "UTS")?,
             cgroup_host: host_or(&self.cgroupns_mode, "private", "cgroup namespace")?,
@@ -37,7 +38,6 @@ impl HostConfig {
 
 fn ipc_word(mode: &str) -> &str {
     match mode {
-        // `shareable` allows what nobody can ask for here: `container:NAME` is refused.
         "private" | "shareable" | "none" => "",
         other => other,
     }
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(security.capabilities_add, ["CAP_NET_ADMIN", "CAP_SYS_TIME"]);
         assert_eq!(security.capabilities_drop, ["ALL"]);
         assert_eq!(security.pid, NamespaceMode::Container { container: "web".into() });
-        assert_eq!(security.ipc, NamespaceMode::Own);
+        assert!(security.ipc == NamespaceMode::Own && security.ipc_shareable);
         assert!(security.no_new_privileges && security.user_namespace_host);
         assert_eq!(security.seccomp, Seccomp::Unconfined);
     }
