@@ -59,6 +59,16 @@ impl App {
         Policy::new(self)
     }
 
+    /// Before something is removed, which writes a little first: gives back ballast when the disk is full.
+    pub(crate) fn make_room(&self) {
+        crate::ballast::make_room(&self.config.data_root);
+    }
+
+    /// Takes an audit entry that cannot be written before the answer, and writes it when it can be.
+    pub(crate) fn note_later(&self, done: Done<'_>) {
+        self.audit.note(done);
+    }
+
     /// Notes in the audit trail, behind the answer, that the caller did what was granted, to `target`.
     pub(crate) fn note<A: Action, N: Noun>(&self, granted: &Granted<A, N>, target: &str, details: serde_json::Value) {
         let caller = granted.caller();

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod admin;
 pub mod app;
 pub mod auth;
+mod ballast;
 pub mod cli;
 mod clock;
 pub mod config;

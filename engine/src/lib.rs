@@ -32,4 +32,4 @@ pub mod volumes;
 
 pub use engine::{Engine, Settings};
 pub use kind::Kind;
-pub use sentence::sentence;
+pub use sentence::{disk_is_full, sentence};

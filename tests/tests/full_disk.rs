@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
 
 use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -100,6 +102,33 @@ fn assert_tells_of_space(said: &str) {
     assert!(said.contains("no space left") || said.contains("disk is full"), "{said}");
 }
 
+/// That the server says what to do, which what a program in a container says does not.
+fn assert_tells_what_to_do(said: &str) {
+    assert_tells_of_space(said);
+    assert!(said.contains("`docker system prune` removes what nobody uses"), "{said}");
+}
+
+/// Signs in on the page as a person does: the status, and where it leads.
+fn sign_in(server: &Server, name: &str) -> (String, String) {
+    let (address, body) = (server.http(), format!("name={name}&password=correct+horse"));
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /login HTTP/1.1\r\nhost: {address}\r\norigin: http://{address}\r\nconnection: close\r\n\
+        content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
+    (status, answer)
+}
+
+fn ballast(server: &Server) -> u64 {
+    std::fs::metadata(server.data_root().join("ballast")).unwrap().len()
+}
+
 /// Names of all files below, so that what is left behind shows.
 fn files(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -126,6 +155,7 @@ fn a_full_disk_is_told_and_survived() {
     ok(&server, &["run", "-d", "--name", "ticks", "--network", "none", "busybox", "sh", "-c", ticks]);
     ok(&server, &["run", "-d", "--name", "quiet", "--network", "none", "busybox", "sleep", "1000"]);
     let owner = token(&server, "amber", "default", "owner");
+    ok(&server, &["tag", "busybox", "other"]);
     let debian = images::archive("debian");
     let last = |server: &Server| ok(server, &["logs", "--tail", "1", "ticks"]);
 
@@ -133,14 +163,20 @@ fn a_full_disk_is_told_and_survived() {
     disk.leave(8 << 20);
     let (before, free) = (files(&data.join("layers")), disk.free_bytes());
     assert_tells_of_space(&refused(&server, &["load", "-qi", debian.to_str().unwrap()]));
-    assert_eq!(ok(&server, &["images", "-q"]).lines().count(), 1);
+    assert_eq!(ok(&server, &["images", "-q"]).lines().count(), 2);
     assert_eq!(files(&data.join("layers")), before);
     assert!(disk.free_bytes() + (1 << 20) > free, "{} of {free} bytes are free", disk.free_bytes());
 
     // Nothing is left at all.
+    let held_back = ballast(&server);
+    assert!(held_back > 8 << 20, "{held_back} bytes are held back");
     disk.leave(0);
-    assert_tells_of_space(&refused(&server, &["load", "-qi", debian.to_str().unwrap()]));
-    assert_tells_of_space(&refused(&server, &["run", "--network", "none", "busybox", "true"]));
+    assert_tells_what_to_do(&refused(&server, &["load", "-qi", debian.to_str().unwrap()]));
+    assert_tells_what_to_do(&refused(&server, &["run", "--network", "none", "busybox", "true"]));
+    assert_eq!(ballast(&server), held_back, "what only wants room gets none of it");
+    let (status, problem) = ask(&server, "POST", "/api/v1/images", &owner, &std::fs::read(&debian).unwrap());
+    assert_eq!((status, &problem["title"]), (507, &"the disk is full".into()), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("/api/v1/images/prune"), "{problem}");
     assert_eq!(ok(&server, &["ps", "-a", "--format", "{{.Names}}"]), "quiet\nticks");
     let volume = client::docker(&server, 60, &["volume", "create", "kept"]);
     let kept = ok(&server, &["volume", "ls", "-q"]).contains("kept");
@@ -148,6 +184,23 @@ fn a_full_disk_is_told_and_survived() {
     if !kept {
         assert_tells_of_space(&String::from_utf8_lossy(&volume.stderr));
     }
+
+    // Room is given back to come in, and again to remove things.
+    let acts = 40;
+    for _ in 0..acts {
+        ok(&server, &["pause", "quiet"]);
+        ok(&server, &["unpause", "quiet"]);
+    }
+    disk.leave(0);
+    for _ in 0..2 {
+        let (status, answer) = sign_in(&server, "amber");
+        assert_eq!(status, "303", "{answer}");
+    }
+    let after = ballast(&server);
+    assert!(after < held_back, "{after} of {held_back} bytes are held back");
+    disk.leave(0);
+    ok(&server, &["container", "prune", "-f"]);
+    assert_eq!(ok(&server, &["image", "rm", "other"]), "Untagged: other:latest");
 
     // What runs goes on: it is told itself that it cannot write, and hears no more of it.
     let said = refused(&server, &["exec", "quiet", "dd", "if=/dev/zero", "of=/large", "bs=1M", "count=64"]);
@@ -178,6 +231,13 @@ fn a_full_disk_is_told_and_survived() {
         assert!(begun.elapsed() < SOON, "{}", audited(&server));
         std::thread::sleep(Duration::from_millis(100));
     }
+    let pauses = audited(&server).matches(r#""action":"pause""#).count();
+    assert_eq!(pauses, acts, "what was done on the full disk stands in the trail");
     assert_eq!(ok(&server, &["stop", "-t", "0", "ticks"]), "ticks");
+    let begun = Instant::now();
+    while ballast(&server) < held_back {
+        assert!(begun.elapsed() < SOON, "{} of {held_back} bytes are held back again", ballast(&server));
+        std::thread::sleep(Duration::from_millis(500));
+    }
     assert_eq!(server.pid(), pid);
 }

@@ -321,5 +321,6 @@ refused-not-found = Nothing is here
 refused-not-found-text = It does not exist, or your team does not have it.
 refused-forbidden = This is not allowed
 refused-failed = This did not work
+refused-full-text = The disk with Sampan's data is full. Remove stopped containers, unused images and volumes, here or by docker system prune; what runs goes on.
 refused-csrf-text = The form was too old or came from another page. Nothing was changed; go back and try again.
 refused-status = Status { $value }

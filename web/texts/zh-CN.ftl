@@ -303,5 +303,6 @@ refused-not-found = 这里什么也没有
 refused-not-found-text = 它不存在，或不属于你的团队。
 refused-forbidden = 不允许此操作
 refused-failed = 操作未成功
+refused-full-text = Sampan 数据所在的磁盘已满。请在此处或用 docker system prune 删除已停止的容器、未使用的镜像和卷；正在运行的容器不受影响。
 refused-csrf-text = 表单已过期或来自其他页面。没有任何改动，请返回重试。
 refused-status = 状态 { $value }

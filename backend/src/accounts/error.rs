@@ -138,6 +138,7 @@ impl AccountsError {
                 Kind::Invalid
             }
             Self::NoIdRange { .. } | Self::Busy => Kind::Exhausted,
+            Self::Store(_) | Self::File { .. } if sampan_engine::disk_is_full(self) => Kind::Exhausted,
             Self::Hash { .. }
             | Self::Sealed { .. }
             | Self::File { .. }

@@ -1,6 +1,7 @@
 //! The server: engine, accounts and doors, until it is told to end.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +21,15 @@ use super::prepare::{docker_name, http_name, https_name};
 use crate::accounts::{Accounts, IdRange};
 use crate::app::App;
 use crate::auth::setup;
+use crate::ballast;
 use crate::config::{Config, Storage};
 use crate::{doors, service};
 
 /// Threads of the engine and the docker door. The work is waiting, what computes goes to the blocking pool, and a
 /// profile of short requests showed mostly changes of threads.
 const WORKERS: usize = 1;
+/// How often ballast that was given back is looked after.
+const BALLAST_ROUND: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -71,6 +75,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         }
         None => None,
     };
+    let ballast = tokio::spawn(keep_ballast(config.data_root.clone()));
     let (app, audit) = App::open(config, engine.clone(), accounts).await.context("open the accounts")?;
     let app = Arc::new(app);
     greet(&app).await?;
@@ -96,6 +101,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     };
     tracing::info!("the server ends");
     stop.cancel();
+    ballast.abort();
     docker.await.context("end the docker door")?;
     rounds.await.context("end the registry's rounds")?;
     tokio::task::spawn_blocking(move || pages.join())
@@ -109,6 +115,19 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         "keeper and guard, which hold the containers, were killed: containers go on, start the server again"
     );
     closed
+}
+
+/// Holds room on the disk back, and again some time after it was given back.
+async fn keep_ballast(data_root: PathBuf) {
+    let mut rounds = tokio::time::interval(BALLAST_ROUND);
+    loop {
+        rounds.tick().await;
+        let data_root = data_root.clone();
+        let filled = tokio::task::spawn_blocking(move || ballast::fill(&data_root)).await;
+        if let Err(error) = filled.map_err(std::io::Error::other).and_then(|filled| filled) {
+            tracing::warn!(%error, "no room on the disk is held back for when it is full");
+        }
+    }
 }
 
 /// The http door on a thread and runtime of its own: actix's services belong to one thread.

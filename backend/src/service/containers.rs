@@ -116,6 +116,7 @@ pub async fn rename(app: &App, target: Granted<Rename, Container>, name: &str) -
 
 /// Removes it; with `force` also one that runs, with `volumes` its anonymous volumes too.
 pub async fn remove(app: &App, target: Granted<Remove, Container>, force: bool, volumes: bool) -> Result<()> {
+    app.make_room();
     app.engine.containers().remove(target.owner(), target.noun().id(), force, volumes).await?;
     app.note(&target, target.noun().id(), Value::Null);
     Ok(())
@@ -157,6 +158,7 @@ pub async fn prune(
     target: Granted<Prune, Containers>,
     wanted: &(dyn Fn(&Seen) -> bool + Send + Sync),
 ) -> Result<Pruned> {
+    app.make_room();
     let done = app.engine.containers().prune(target.owner(), wanted).await?;
     app.note(&target, "unused", serde_json::json!({ "removed": done.ids.len() }));
     Ok(done)

@@ -47,6 +47,12 @@ pub enum ServiceError {
 impl ServiceError {
     /// What the caller can do about it: all that a door may look at.
     pub fn kind(&self) -> Kind {
+        let kind = self.kind_of_noun();
+        // Whatever was being written.
+        if kind == Kind::Internal && sampan_engine::disk_is_full(self) { Kind::Exhausted } else { kind }
+    }
+
+    fn kind_of_noun(&self) -> Kind {
         match self {
             Self::Denied(error) => error.kind(),
             Self::Container(error) => error.kind(),

@@ -50,6 +50,7 @@ pub async fn tag(app: &App, target: Granted<Tag, Image>, reference: &str) -> Res
 
 /// Takes a name, and the image with its last one; `force` also where stopped containers stand in the way.
 pub async fn remove(app: &App, target: Granted<Remove, Image>, force: bool) -> Result<Vec<Removed>> {
+    app.make_room();
     let removed = app.engine.images().remove(target.owner(), target.noun().reference(), force).await?;
     app.note(&target, target.noun().reference(), json!({ "force": force }));
     Ok(removed)
@@ -57,6 +58,7 @@ pub async fn remove(app: &App, target: Granted<Remove, Image>, force: bool) -> R
 
 /// Removes what no container of the team uses.
 pub async fn prune(app: &App, target: Granted<Prune, Images>, filter: &PruneFilter) -> Result<Pruned> {
+    app.make_room();
     let pruned = app.engine.images().prune(target.owner(), filter).await?;
     app.note(&target, "unused images", json!({ "bytes": pruned.reclaimed_bytes }));
     Ok(pruned)

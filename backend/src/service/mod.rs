@@ -26,7 +26,7 @@ use crate::policy::{Action, Granted, Noun};
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
-/// Writes, before the answer, that the caller did what was granted, to `target`.
+/// Writes, before the answer as far as the disk has room, that the caller did what was granted, to `target`.
 async fn record<A: Action, N: Noun>(
     app: &App,
     granted: &Granted<A, N>,
@@ -35,5 +35,10 @@ async fn record<A: Action, N: Noun>(
     details: serde_json::Value,
 ) -> Result<()> {
     let done = Done { caller: granted.caller(), act: granted.act(), target, team_id, details };
-    Ok(app.accounts.record(done).await?)
+    match app.accounts.record(done.clone()).await {
+        // It was done: that the trail has no room now must not hide it.
+        Err(error) if error.kind() == sampan_engine::Kind::Exhausted => app.note_later(done),
+        written => written?,
+    }
+    Ok(())
 }

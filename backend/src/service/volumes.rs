@@ -40,6 +40,7 @@ pub async fn usage(app: &App, target: &Granted<View, Volume>) -> Result<Usage> {
 
 /// Removes it with its content.
 pub async fn remove(app: &App, target: Granted<Remove, Volume>) -> Result<()> {
+    app.make_room();
     app.engine.volumes().remove(target.owner(), target.noun().name()).await?;
     app.note(&target, target.noun().name(), Value::Null);
     Ok(())
@@ -47,6 +48,7 @@ pub async fn remove(app: &App, target: Granted<Remove, Volume>) -> Result<()> {
 
 /// Removes what no container has: anonymous ones only, or `all`. Gives the names and the bytes.
 pub async fn prune(app: &App, target: Granted<Prune, Volumes>, all: bool) -> Result<(Vec<String>, u64)> {
+    app.make_room();
     let (names, bytes) = app.engine.volumes().prune(target.owner(), all).await?;
     app.note(&target, "unused", serde_json::json!({ "removed": names }));
     Ok((names, bytes))

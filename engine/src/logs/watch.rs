@@ -35,7 +35,7 @@ impl Watch {
     /// Watches the log in a container's folder, as far as there is one.
     ///
     /// # Errors
-    /// As inotify_init1(2), inotify_add_watch(2): most of all `ENOSPC`, when fs.inotify.max_user_watches is reached.
+    /// As inotify_init1(2), inotify_add_watch(2): most of all when fs.inotify.max_user_watches is reached.
     pub(super) fn on(container: &Path) -> io::Result<Self> {
         let watcher = watcher()?;
         let log = container.join(LOG_FOLDER);
@@ -52,6 +52,12 @@ impl Watch {
                     return Ok(Self { watcher, number, notify, is_final: path == head });
                 }
                 Err(Errno::NOENT) => {}
+                // Not the disk's space, though the kernel says it so.
+                Err(Errno::NOSPC) => {
+                    let text =
+                        "no more files can be watched (inotify_add_watch: fs.inotify.max_user_watches is reached)";
+                    return Err(io::Error::other(text));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

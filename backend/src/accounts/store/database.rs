@@ -41,8 +41,14 @@ impl Accounts {
             .foreign_keys(true)
             .busy_timeout(BUSY)
             .pragma("cache_size", "-256");
+        let held_back = data_root.to_owned();
         let write = SqlitePoolOptions::new()
             .max_connections(1)
+            // A session, a new password: what is needed to come in and remove things.
+            .before_acquire(move |_, _| {
+                crate::ballast::make_room(&held_back);
+                Box::pin(std::future::ready(Ok(true)))
+            })
             .idle_timeout(None)
             .max_lifetime(None)
             .after_release(|connection, _| Box::pin(is_between_transactions(connection)))

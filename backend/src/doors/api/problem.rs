@@ -114,9 +114,17 @@ impl Problem {
         if kind == Kind::Internal {
             tracing::error!(error = chain(error), "a request failed");
         }
+        if sampan_engine::disk_is_full(error) {
+            let sentence = sampan_engine::sentence(error);
+            return Self::new(status, name, "the disk is full", format!("{sentence}; {FULL}"));
+        }
         Self::new(status, name, title, error.to_string())
     }
 }
+
+/// What to do about a full disk.
+const FULL: &str = "the disk is full: POST /api/v1/containers/prune, /api/v1/images/prune and /api/v1/volumes/prune remove \
+                    what nobody uses, GET /api/v1/system/df says what takes the room";
 
 /// An error with all that caused it, for the log.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -81,9 +81,17 @@ impl From<ServiceError> for DockerError {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = sampan_engine::sentence(&error), "a request at the docker door failed");
         }
-        Self::new(status, sentence(&error))
+        let sentence = sentence(&error);
+        if sampan_engine::disk_is_full(&error) {
+            return Self::new(status, format!("{sentence}; {FULL}"));
+        }
+        Self::new(status, sentence)
     }
 }
+
+/// What to do about a full disk.
+const FULL: &str = "the disk is full: `docker system prune` removes what nobody uses, `docker system df` says what takes \
+                    the room";
 
 impl From<Denied> for DockerError {
     fn from(denied: Denied) -> Self {
@@ -202,6 +210,15 @@ mod tests {
             refused(Kind::CommandNotRunnable, "exec \"/tmp\": is a directory"),
             DockerError::invalid("exec \"/tmp\": is a directory")
         );
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_what_makes_room() {
+        let source = std::io::Error::from_raw_os_error(28);
+        let full = of(ContainerError::File { path: "/x".into(), source });
+        assert_eq!(full.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(full.message.starts_with("cannot write /x: No space left on device (os error 28); the disk is full: "));
+        assert!(full.message.contains("`docker system prune`"), "{}", full.message);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub async fn one(
     match act(&app, &reader, &id, &form.action).await {
         Ok(()) => Ok(reader.back(&place, "ok", &done(&reader, &form.action, &id))),
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Err(reader.refuse(error)),
-        Err(error) => Ok(reader.back(&place, "bad", &error.to_string())),
+        Err(error) => Ok(reader.back_with(&place, &error)),
     }
 }
 
@@ -49,7 +49,7 @@ pub async fn several(
             Ok(()) => said.push(format!("{name} ✓")),
             Err(error) => {
                 failed = true;
-                said.push(reader.t.with2("act-failed", error.to_string(), name));
+                said.push(reader.t.with2("act-failed", reader.words(&error), name));
             }
         }
     }

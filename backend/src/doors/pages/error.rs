@@ -10,7 +10,7 @@ use sampan_engine::Kind;
 
 use super::frame::Door;
 use crate::service::ServiceError;
-use crate::texts::Language;
+use crate::texts::{Language, Texts};
 
 /// Why a page is not what was asked for.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl PageError {
         };
         let text = match error.kind() {
             Kind::NotFound => door.t.get("refused-not-found-text"),
-            _ => error.to_string(),
+            _ => words(door.t, error),
         };
         let title = door.t.get(title);
         Self::refused(door, status, title, text)
@@ -91,6 +91,11 @@ impl PageError {
         let body = page.render().unwrap_or_else(|error| format!("{status}: {error}"));
         Self::Refused { status, body }
     }
+}
+
+/// An error as the reader's page says it: that the disk is full, and what to do, in their language.
+pub(super) fn words(t: Texts, error: &ServiceError) -> String {
+    if sampan_engine::disk_is_full(error) { t.get("refused-full-text") } else { error.to_string() }
 }
 
 /// The door of a reader whose session is not known: language from the cookie, then the browser's wish.

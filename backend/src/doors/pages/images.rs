@@ -86,6 +86,6 @@ pub async fn remove(app: web::Data<App>, reader: Reader, form: web::Form<Form>) 
     let target = app.policy().image::<Remove>(&reader.caller, &form.image).map_err(|e| reader.refuse(e))?;
     match service::images::remove(&app, target, true).await {
         Ok(_) => Ok(reader.back("/images", "ok", &reader.t.with("removed", form.image.clone()))),
-        Err(error) => Ok(reader.back("/images", "bad", &error.to_string())),
+        Err(error) => Ok(reader.back_with("/images", &error)),
     }
 }

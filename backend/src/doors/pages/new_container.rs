@@ -73,7 +73,7 @@ pub async fn create(app: web::Data<App>, reader: Reader, form: web::Form<Form>) 
     };
     let created = match service::containers::create(&app, target).await {
         Ok(created) => created,
-        Err(error) => return page(&app, &reader, form, Some(error.to_string())).await,
+        Err(error) => return page(&app, &reader, form, Some(reader.words(&error))).await,
     };
     let place = format!("/containers/{}", created.id);
     if !form.start {
@@ -82,7 +82,7 @@ pub async fn create(app: web::Data<App>, reader: Reader, form: web::Form<Form>) 
     let target = app.policy().container::<Start>(&reader.caller, &created.id).map_err(|e| reader.refuse(e))?;
     match service::containers::start(&app, target).await {
         Ok(()) => Ok(reader.back(&place, "ok", &reader.t.get("state-running"))),
-        Err(error) => Ok(reader.back(&place, "bad", &error.to_string())),
+        Err(error) => Ok(reader.back_with(&place, &error)),
     }
 }
 

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::error::PageError;
+use super::error::{PageError, words};
 use super::frame::{Door, Frame, Notice};
 use crate::accounts::AccountsError;
 use crate::app::App;
@@ -145,6 +145,16 @@ impl Reader {
             .insert_header((LOCATION, place))
             .cookie(Cookie::build(NOTICE, value).path("/").http_only(true).same_site(SameSite::Strict).finish())
             .finish()
+    }
+
+    /// Back to `place` with why something was not done.
+    pub fn back_with(&self, place: &str, error: &ServiceError) -> HttpResponse {
+        self.back(place, "bad", &self.words(error))
+    }
+
+    /// Why something was not done, as a page says it.
+    pub fn words(&self, error: &ServiceError) -> String {
+        words(self.t, error)
     }
 
     /// Refuses a form that does not carry this session's token.

@@ -183,7 +183,7 @@ pub async fn add_member(
     let role = form.role.unwrap_or(Role::Developer);
     Ok(match service::members::add(&app, target, form.user.trim(), role).await {
         Ok(()) => reader.back("/team", "ok", &reader.t.with("member-added", form.user.clone())),
-        Err(error) => reader.back("/team", "bad", &error.to_string()),
+        Err(error) => reader.back_with("/team", &error),
     })
 }
 
@@ -197,7 +197,7 @@ pub async fn remove_member(
     let target = members::<Remove>(&app, &reader).await?;
     Ok(match service::members::remove(&app, target, &form.user).await {
         Ok(()) => reader.back("/team", "ok", &reader.t.with("removed", form.user.clone())),
-        Err(error) => reader.back("/team", "bad", &error.to_string()),
+        Err(error) => reader.back_with("/team", &error),
     })
 }
 
@@ -219,7 +219,7 @@ pub async fn grant_folder(
     let target = folders::<Create>(&app, &reader).await?;
     Ok(match service::folders::grant(&app, target, form.path.trim(), form.read_only).await {
         Ok(()) => reader.back("/team", "ok", &reader.t.with("folder-granted", form.path.clone())),
-        Err(error) => reader.back("/team", "bad", &error.to_string()),
+        Err(error) => reader.back_with("/team", &error),
     })
 }
 
@@ -233,7 +233,7 @@ pub async fn revoke_folder(
     let target = folders::<Remove>(&app, &reader).await?;
     Ok(match service::folders::revoke(&app, target, &form.path).await {
         Ok(()) => reader.back("/team", "ok", &reader.t.with("folder-revoked", form.path.clone())),
-        Err(error) => reader.back("/team", "bad", &error.to_string()),
+        Err(error) => reader.back_with("/team", &error),
     })
 }
 
@@ -255,7 +255,7 @@ pub async fn new_token(
     let target = app.policy().own_tokens::<Create>(&reader.caller).map_err(|e| reader.refuse(e))?;
     match service::tokens::create(&app, target, form.name.trim(), Scopes::ALL, None).await {
         Ok(issued) => page(&app, &reader, Some(issued.token.expose().to_owned())).await,
-        Err(error) => Ok(reader.back("/team", "bad", &error.to_string())),
+        Err(error) => Ok(reader.back_with("/team", &error)),
     }
 }
 

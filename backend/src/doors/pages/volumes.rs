@@ -86,7 +86,7 @@ pub async fn create(app: web::Data<App>, reader: Reader, form: web::Form<New>) -
     let target = app.policy().team::<Create, _>(&reader.caller, Volumes).map_err(|e| reader.refuse(e))?;
     match service::volumes::create(&app, target, Some(form.name.trim()), BTreeMap::new()).await {
         Ok(volume) => Ok(reader.back("/volumes", "ok", &reader.t.with("volume-created", volume.name))),
-        Err(error) => Ok(reader.back("/volumes", "bad", &error.to_string())),
+        Err(error) => Ok(reader.back_with("/volumes", &error)),
     }
 }
 
@@ -99,6 +99,6 @@ pub async fn remove(app: web::Data<App>, reader: Reader, form: web::Form<Gone>) 
     }
     match service::volumes::remove(&app, target).await {
         Ok(()) => Ok(reader.back("/volumes", "ok", &reader.t.with("removed", form.volume.clone()))),
-        Err(error) => Ok(reader.back("/volumes", "bad", &error.to_string())),
+        Err(error) => Ok(reader.back_with("/volumes", &error)),
     }
 }

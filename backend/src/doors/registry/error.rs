@@ -179,6 +179,10 @@ impl From<RegistryError> for Refusal {
 /// Something of ours failed, or of the host's; the chain is in the log.
 fn failed(kind: Kind, error: &(dyn std::error::Error + 'static)) -> Refusal {
     tracing::error!(error, "a request to the registry failed");
+    if sampan_engine::disk_is_full(error) {
+        let message = "the disk is full: remove tags and images, or say `docker system prune` on the registry's host";
+        return Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "UNSUPPORTED", message);
+    }
     match kind {
         Kind::Exhausted => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "UNSUPPORTED", "there is no space left"),
         _ => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "UNSUPPORTED", "something failed: see the server's log"),

@@ -53,6 +53,6 @@ pub async fn remove(
     let name = target.noun().name().clone();
     match service::containers::remove(&app, target, true, form.volumes).await {
         Ok(()) => Ok(reader.back("/containers", "ok", &reader.t.with("removed", name))),
-        Err(error) => Ok(reader.back(&format!("/containers/{id}"), "bad", &error.to_string())),
+        Err(error) => Ok(reader.back_with(&format!("/containers/{id}"), &error)),
     }
 }
