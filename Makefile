@@ -13,7 +13,7 @@ RUN_ROOT ?= /var/lib/sampan-dev
 RUN_STATE ?= /run/sampan-dev
 RUN_HTTP ?= 127.0.0.1:7070
 
-.PHONY: help build run test test-all check lint walk bench packages web clean-run images
+.PHONY: help build run test test-all check lint walk bench packages web clean-run images cargo-deny licences advisories
 help: ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
@@ -48,7 +48,16 @@ check: web ## formatting, floors, texts of the pages, licences
 	cargo fmt --all --check
 	cd web && npx tsc --noEmit -p .
 	tools/check-floors
-	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
+	@if command -v cargo-deny >/dev/null; then $(MAKE) licences; else echo "cargo-deny is not installed: licences were not checked (make cargo-deny)"; fi
+
+cargo-deny: ## installs the program that `make licences` needs, built from crates.io
+	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked --target-dir $(CARGO_TARGET_DIR)/cargo-deny
+
+licences: cargo-deny ## licences, unwanted crates and sources of all that is linked into Sampan, by deny.toml
+	cargo deny --offline check licenses bans sources
+
+advisories: cargo-deny ## known weaknesses of what is linked; asks the network
+	cargo deny check advisories
 
 lint: web ## clippy with the workspace's lints, every warning an error
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
