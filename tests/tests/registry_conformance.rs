@@ -412,6 +412,9 @@ fn what_is_about_a_manifest_is_listed_there_or_not() {
     amber.push_blob(APP, b"{}");
     let subject = manifest(&[]).to_string();
     let about = digest(subject.as_bytes());
+    // "MUST NOT return a 404": not even where nothing was pushed yet.
+    let nowhere = amber.get(&format!("/v2/default/nowhere/referrers/{about}"));
+    assert_eq!((nowhere.status, nowhere.json()["manifests"].clone()), (200, json!([])));
     let empty = amber.get(&format!("/v2/{APP}/referrers/{about}"));
     assert_eq!((empty.status, empty.header("content-type")), (200, Some(INDEX)));
     assert_eq!(empty.json()["manifests"], json!([]));

@@ -46,6 +46,11 @@ impl Refusal {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message) }
     }
 
+    /// Whether it says that something is not there.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// The digest is none of ours.
     pub(super) fn digest(error: &DigestError) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", error.to_string())

@@ -77,7 +77,15 @@ pub async fn referrers(
 ) -> Answer<HttpResponse> {
     let name: RepositoryName = path.0.parse()?;
     let subject: Digest = path.1.parse().map_err(|error| Refusal::digest(&error))?;
-    let target = visitor.may::<Pull>(&name).await?;
+    let target = match visitor.may::<Pull>(&name).await {
+        Ok(target) => target,
+        // Where referrers are listed at all, nothing of the caller's own is 404: not even what is not there yet.
+        Err(refusal) if refusal.is_unknown() && visitor.would_pull(&name).await? => {
+            let none = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
+            return Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, INDEX)).body(none.to_string()));
+        }
+        Err(refusal) => return Err(refusal),
+    };
     let wanted = query.artifact_type.as_deref().filter(|text| !text.is_empty());
     let after = query.last.as_deref().unwrap_or_default();
     let found = registry::referrers(&app, &target, &subject, wanted, after).await?;

@@ -112,6 +112,13 @@ impl Visitor {
         }
     }
 
+    /// Whether the caller could pull from the repository if it were there.
+    pub async fn would_pull(&self, name: &RepositoryName) -> Answer<bool> {
+        let caller = self.caller(Some(name.team())).await?;
+        let may = self.app.policy().registry_actions(&caller, name).await?;
+        Ok(may.contains(&"pull") && caller.registry_allows(name.whole(), "pull"))
+    }
+
     /// 401, with where to get a token.
     pub fn refused(&self, error: &str, scope: Option<&str>, message: &str) -> Refusal {
         let Reached { scheme, host } = &self.reached;
