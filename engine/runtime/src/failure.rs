@@ -20,11 +20,13 @@ pub trait Doing<T> {
 
 impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Refusal> {
-        self.map_err(|error| {
-            let error: io::Error = error.into();
-            refusal(kind_of(&error), format!("cannot {}: {error}", what()))
-        })
+        self.map_err(|error| refused_by(error.into(), what))
     }
+}
+
+/// The refusal that [`Doing`] makes of an error.
+pub fn refused_by(error: io::Error, what: impl FnOnce() -> String) -> Refusal {
+    refusal(kind_of(&error), format!("cannot {}: {error}", what()))
 }
 
 fn kind_of(error: &io::Error) -> RefusalKind {

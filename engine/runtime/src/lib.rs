@@ -3,6 +3,7 @@
 //! Synchronous, no HTTP, no SQL, no users: it knows a bundle, a team's id range and a cgroup, not an image.
 //! The binary `sampan-runtime` has five faces over this library: `guard`, `keeper`, `spawner`, `monitor` and `run`.
 
+pub mod archive;
 pub mod capabilities;
 pub mod cgroups;
 pub mod failure;

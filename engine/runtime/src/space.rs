@@ -10,13 +10,13 @@ use std::path::Path;
 use rustix::fs::{Mode, mkdirat};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
-use rustix::thread::LinkNameSpaceType;
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_thread_name_spaces};
 
-use crate::failure::Doing;
+use crate::failure::{Doing, refusal};
 use crate::rootfs::attach::{attach, attach_inside, new_mount};
 use crate::sys::mounts::{Attributes, NO_DEVICES, NO_SETUID, copy_tree, set_attributes};
 use crate::user_namespace::enter;
-use crate::wire::Refusal;
+use crate::wire::{Refusal, RefusalKind};
 
 /// Where an init puts its furniture up.
 pub const STAGE: &str = "/stage";
@@ -91,6 +91,23 @@ impl Space {
     /// As `act`.
     pub fn inside<T>(&self, mounts: BorrowedFd<'_>, act: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
         enter(mounts, LinkNameSpaceType::Mount).doing(|| "look at other mounts".to_owned())?;
+        self.and_come_back(act)
+    }
+
+    /// Does something among the mounts of a process, by its pidfd, and comes back. What it does must be short and must
+    /// not trust a name: the mounts are a container's.
+    ///
+    /// # Errors
+    /// As `act`; `Conflict` when the process has ended.
+    pub fn among<T>(&self, process: BorrowedFd<'_>, act: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+        match move_into_thread_name_spaces(process, ThreadNameSpaceType::MOUNT) {
+            Err(rustix::io::Errno::SRCH) => return Err(refusal(RefusalKind::Conflict, "the container has ended")),
+            answer => answer.doing(|| "look at the container's mounts".to_owned())?,
+        }
+        self.and_come_back(act)
+    }
+
+    fn and_come_back<T>(&self, act: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
         let done = act();
         if let Err(error) = enter(self.own.as_fd(), LinkNameSpaceType::Mount) {
             eprintln!("cannot come back from another mount namespace: {error}");

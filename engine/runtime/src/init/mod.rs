@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use reaper::main as reaper;
+pub(crate) use root::place_one;
+pub(crate) use user::look_up;
 
 use crate::failure::{Doing, refusal};
 use crate::namespaces::Word;

@@ -60,7 +60,12 @@ fn move_top(staged: &Staged, root: BorrowedFd<'_>, top: &Path) -> Result<(), Ref
     move_mount(&from, "", &place, "", flags).doing(doing)
 }
 
-fn place_one(root: BorrowedFd<'_>, placement: &Placement, descriptors: &mut VecDeque<OwnedFd>) -> Result<(), Refusal> {
+/// Mounts what a placement shows, which is the next of `descriptors` where it is one.
+pub(crate) fn place_one(
+    root: BorrowedFd<'_>,
+    placement: &Placement,
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> Result<(), Refusal> {
     let doing = || format!("mount at {}", placement.destination.display());
     let mount = match &placement.shown {
         Shown::Descriptor => descriptors

@@ -43,6 +43,12 @@ pub(super) fn find(program: &Program) -> Result<User, Refusal> {
     Ok(user)
 }
 
+/// User and group of `name|uid[:group|gid]` in this process's root.
+pub(crate) fn look_up(text: &str) -> Result<(u32, u32), Refusal> {
+    let user = resolve_user(text, &read("/etc/passwd")?, &read("/etc/group")?)?;
+    Ok((user.user, user.group))
+}
+
 fn numbers(user: u32, group: u32, passwd: &str) -> User {
     let home = entries(passwd).find(|entry| entry.number(2) == Some(user)).map_or("/", |entry| entry.part(5));
     User { user, group, groups: Vec::new(), home: home_or_root(home) }

@@ -3,8 +3,9 @@
 //! No program, no process, no mount, no socket but unix ones' calls, no identity: what an attacker who got hold of a
 //! monitor through a container's output could do is write that team's logs.
 
-use oci_spec::OciSpecError;
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompBuilder, LinuxSyscallBuilder};
+use oci_spec::runtime::LinuxSeccomp;
+
+use crate::seccomp::{self, SeccompError};
 
 /// Files and descriptors, waiting, sockets, memory, time, the end.
 const CALLS: [&str; 79] = [
@@ -90,16 +91,8 @@ const CALLS: [&str; 79] = [
 ];
 
 /// Everything else answers EPERM.
-pub(super) fn rules() -> Result<LinuxSeccomp, OciSpecError> {
-    let allowed = LinuxSyscallBuilder::default()
-        .names(CALLS.map(str::to_owned).to_vec())
-        .action(LinuxSeccompAction::ScmpActAllow)
-        .build()?;
-    LinuxSeccompBuilder::default()
-        .default_action(LinuxSeccompAction::ScmpActErrno)
-        .default_errno_ret(1_u32)
-        .syscalls(vec![allowed])
-        .build()
+pub(super) fn rules() -> Result<LinuxSeccomp, SeccompError> {
+    seccomp::only(&CALLS)
 }
 
 #[cfg(test)]

@@ -198,10 +198,23 @@ impl Layers {
         }
     }
 
-    fn keep(&mut self, folder: OwnedFd) -> Result<Layer, Refusal> {
+    /// Keeps a detached mount, attached by a name where the kernel needs one.
+    ///
+    /// # Errors
+    /// As the calls.
+    pub fn keep(&mut self, folder: OwnedFd) -> Result<Layer, Refusal> {
         if self.detached {
             return Ok(Layer { folder, name: None });
         }
+        self.keep_by_name(folder)
+    }
+
+    /// Keeps a detached mount attached by a name, as a copy from another mount namespace has to be: while detached, only
+    /// a caller in that one can copy it again.
+    ///
+    /// # Errors
+    /// As the calls.
+    pub fn keep_by_name(&mut self, folder: OwnedFd) -> Result<Layer, Refusal> {
         self.next_name += 1;
         let name = Path::new(space::LAYERS).join(self.next_name.to_string());
         let doing = || "attach a layer".to_owned();

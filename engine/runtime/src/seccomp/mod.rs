@@ -4,6 +4,7 @@
 mod architecture;
 mod compile;
 mod error;
+mod only;
 mod profile;
 mod rules;
 #[cfg(test)]
@@ -12,4 +13,5 @@ mod tree;
 
 pub use compile::{Program, compile};
 pub use error::SeccompError;
+pub use only::only;
 pub use profile::Profile;

@@ -62,6 +62,7 @@ impl Spawner {
             | Request::Start { .. }
             | Request::Exec { .. }
             | Request::Unpack { .. }
+            | Request::Files { .. }
             | Request::Usage { .. }
             | Request::Namespaces { .. }
             | Request::Processes { .. } => Err(refusal(RefusalKind::Internal, "spawner lost its way in a request")),
@@ -205,7 +206,7 @@ impl Spawner {
         Ok(())
     }
 
-    fn existing_cgroup(&mut self, sandbox: &Sandbox) -> Result<Option<Cgroup>, Refusal> {
+    pub(super) fn existing_cgroup(&mut self, sandbox: &Sandbox) -> Result<Option<Cgroup>, Refusal> {
         let path = format!("{}/{}/{}", self.parent.path(), sandbox.team.key, sandbox.id);
         Cgroup::open(self.parent.layout(), &path).map_err(explain)
     }
@@ -228,6 +229,7 @@ impl Spawner {
             Err(refusal) => return Err(refusal),
         }
         self.fresh.remove(id);
+        self.end_work(id);
         self.throw_away(self.containers()?.as_fd(), &name_of(id)?)
     }
 
@@ -251,6 +253,7 @@ impl Spawner {
     /// What could be torn down later: network namespaces, empty cgroups, images nobody uses.
     pub(super) fn sweep(&mut self) {
         self.networks.clear();
+        self.let_go_of_roots();
         self.empty_trash();
         for cgroup in std::mem::take(&mut self.garbage) {
             let gone = cgroup.kill_all().and_then(|()| cgroup.remove());

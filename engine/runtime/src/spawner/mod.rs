@@ -4,6 +4,7 @@
 //! away: processes are keeper's children, descriptors are kept by keeper and held by the team's monitor. So it may die
 //! at any time, and what it knew is found again from keeper when it is asked for.
 
+mod archive;
 mod arguments;
 mod device_rules;
 mod dispatch;

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Gid, Mode, OFlags, Uid, chmod, chown};
 use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 
+use super::archive::Archives;
 use super::arguments::Arguments;
 use super::features;
 use super::peers::Peers;
@@ -62,6 +63,8 @@ pub(super) struct Spawner {
     pub trash: Trash,
     /// Cradles that wait for the next starts.
     pub pool: Pool,
+    /// Children that work on containers' files.
+    pub archives: Archives,
     /// Containers made since our birth and not started yet, or let go of since: nothing of theirs is kept anywhere.
     pub fresh: HashSet<String>,
 }
@@ -84,6 +87,7 @@ pub fn run(arguments: Arguments) -> Result<(), Refusal> {
     if let Err(refusal) = spawner.clear_unfinished() {
         eprintln!("spawner: {refusal}");
     }
+    spawner.thaw_left();
     spawner.serve(&listener)
 }
 
@@ -117,6 +121,7 @@ impl Spawner {
             networks: Vec::new(),
             trash: Trash::new(),
             pool: Pool::default(),
+            archives: Archives::default(),
             fresh: HashSet::new(),
         })
     }
@@ -138,6 +143,7 @@ impl Spawner {
             if ready.trash {
                 self.trash.ended();
             }
+            self.work_ended(&ready.archives);
             for id in &ready.cradles {
                 self.cradle_came(id);
             }
@@ -193,9 +199,11 @@ impl Spawner {
         polled.extend(emptying.map(|connection| PollFd::new(connection, PollFlags::IN)));
         polled.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
         polled.extend(jobs.iter().map(|(job, _)| PollFd::new(&job.connection, PollFlags::IN)));
+        polled.extend(self.archives.pidfds().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
         let coming: Vec<(&str, &Connection)> = self.pool.coming().collect();
         polled.extend(coming.iter().map(|(_, connection)| PollFd::new(*connection, PollFlags::IN)));
-        let tidy = self.garbage.is_empty() && self.networks.is_empty() && !self.trash.is_due();
+        let tidy =
+            self.garbage.is_empty() && self.networks.is_empty() && !self.archives.has_left() && !self.trash.is_due();
         let rest = if tidy { self.pool.rest() } else { Some(REST) };
         let rest =
             rest.map(|rest| rustix::event::Timespec { tv_sec: rest.as_secs() as _, tv_nsec: rest.subsec_nanos() as _ });
@@ -211,6 +219,7 @@ impl Spawner {
             trash: emptying.is_some() && readable.next().unwrap_or_default(),
             clients: readable.by_ref().take(clients.len()).collect(),
             jobs: readable.by_ref().take(jobs.len()).collect(),
+            archives: readable.by_ref().take(self.archives.count()).collect(),
             cradles: coming
                 .iter()
                 .zip(readable)
@@ -248,6 +257,10 @@ impl Spawner {
                     Err(refusal) => (Answer::Refused(refusal), Vec::new()),
                 }
             }
+            Ok(Some((Request::Files { id, work }, descriptors))) => {
+                let begun = self.begin_work(&id, work, descriptors);
+                (begun.map_or_else(Answer::Refused, |()| Answer::Done), Vec::new())
+            }
             Ok(Some((request, _))) => self.answer(request),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 (Answer::Refused(refusal(RefusalKind::Invalid, format!("not a request: {error}"))), Vec::new())
@@ -272,6 +285,8 @@ struct Ready {
     trash: bool,
     clients: Vec<bool>,
     jobs: Vec<bool>,
+    /// Children that work on files and have ended.
+    archives: Vec<bool>,
     /// Ids of cradles that came.
     cradles: Vec<String>,
 }

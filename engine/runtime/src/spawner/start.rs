@@ -137,7 +137,10 @@ impl Spawner {
             (Some(shift), Some(base)) => Uppers::Shifted(&shift.containers, base),
             _ => Uppers::Plain(plain.as_fd()),
         };
-        let root = overlay::make(&lowers, uppers, &sandbox.id)?;
+        let root = match self.root_at_work(sandbox)? {
+            Some(root) => root,
+            None => overlay::make(&lowers, uppers, &sandbox.id)?,
+        };
         let filter = self.filter(plan, sandbox)?;
         let cgroup = match cgroup {
             Some(cgroup) => cgroup,
@@ -481,7 +484,7 @@ fn same_namespace(one: &OwnedFd, other: &OwnedFd) -> std::io::Result<bool> {
     Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
-fn plan(spec: &oci_spec::runtime::Spec, sandbox: &Sandbox) -> Result<Plan, Refusal> {
+pub(super) fn plan(spec: &oci_spec::runtime::Spec, sandbox: &Sandbox) -> Result<Plan, Refusal> {
     let mut plan = Plan::new(spec, Some(sandbox))?;
     let joined = &plan.joined;
     let by_path = [&joined.network, &joined.pid, &joined.ipc, &joined.uts, &joined.cgroup]

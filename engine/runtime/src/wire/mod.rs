@@ -12,6 +12,7 @@
 //! | `net.sock` | net | serve, spawner |
 //! | `monitor/<team key>.sock` | that team's monitor | serve, spawner |
 
+pub mod archive;
 pub mod guard;
 pub mod keeper;
 pub mod monitor;

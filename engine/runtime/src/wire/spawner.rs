@@ -7,6 +7,7 @@ use oci_spec::runtime::{LinuxResources, Process};
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
+use super::archive::Work;
 use crate::sandbox::Team;
 
 /// Requests to spawner.
@@ -132,6 +133,14 @@ pub enum Request {
     Usage {
         /// The folder.
         target: PathBuf,
+    },
+    /// Sends a child to the container's files, running or not. Beside it: a connection to which the child speaks
+    /// ([`super::archive::Told`]), and one end of a pipe where a stream flows. Answer: `done`, when it is on its way.
+    Files {
+        /// Container id.
+        id: String,
+        /// What to do.
+        work: Work,
     },
     /// Pids of all processes of the container, host numbers. Answer: `pids`.
     Processes {
