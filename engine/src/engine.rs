@@ -1,5 +1,6 @@
 //! The engine: one handle for all nouns.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +12,13 @@ use sqlx::SqlitePool;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::now_ns;
 use crate::containers::{ContainerError, Containers, Cradles, Execs, Runs, Table, take_all, take_ends};
-use crate::events::Events;
+use crate::events::{Action, Event, Events, Noun};
 use crate::images::{Images, StorageBackend};
 use crate::kind::Kind;
 use crate::networks;
+use crate::owner::Owner;
 use crate::processes::{Keeper, Monitors, ProcessError, Spawner};
 use crate::registry::Registry;
 use crate::stats::{History, Stats, chart_all};
@@ -222,6 +225,13 @@ impl Engine {
     /// Events.
     pub fn events(&self) -> Events {
         self.shared.events.clone()
+    }
+
+    /// Tells that something happened to an image.
+    pub fn tell_image(&self, owner: &Owner, action: Action, id: &str, name: &str) {
+        let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+        let (noun, id) = (Noun::Image, id.to_owned());
+        self.shared.events.tell(Event { at_ns: now_ns(), team_id: owner.team_id, noun, action, id, attributes });
     }
 
     /// Statistics.

@@ -17,6 +17,14 @@ pub enum ContainerError {
         /// As asked for.
         reference: String,
     },
+    /// There is nothing at a path. In dockerd's words, which its clients know.
+    #[error("Could not find the file {path} in container {container}")]
+    NoSuchFile {
+        /// As asked for.
+        path: String,
+        /// Name of the container.
+        container: String,
+    },
     /// No such exec.
     #[error("no such exec: {id}")]
     NoSuchExec {
@@ -109,7 +117,7 @@ impl ContainerError {
         match self {
             Self::Image(error) => error.kind(),
             Self::Registry(error) => error.kind(),
-            Self::NotFound { .. } | Self::NoSuchExec { .. } => Kind::NotFound,
+            Self::NotFound { .. } | Self::NoSuchExec { .. } | Self::NoSuchFile { .. } => Kind::NotFound,
             Self::Ambiguous { .. } | Self::Invalid { .. } => Kind::Invalid,
             Self::NameTaken { .. } | Self::WrongState { .. } => Kind::Conflict,
             Self::NotModified { .. } => Kind::NotModified,

@@ -1,7 +1,9 @@
 //! Containers: the top of the engine. The noun is here, each verb in the file of its name.
 
+mod archive;
 mod attach;
 mod change;
+mod commit;
 pub mod config;
 mod container;
 mod cradles;
@@ -31,7 +33,9 @@ mod table;
 mod top;
 mod wait;
 
+pub use archive::{ChangeStream, FileStream};
 pub use attach::{AttachRequest, Attached, Output, OutputStream, StandardStream, StdinWriter};
+pub use commit::Commit;
 pub use container::{Container, Health, HealthStatus, MountKind, MountPoint, ProbeResult, Resolved, Run, State};
 pub(crate) use cradles::Cradles;
 pub(crate) use create::new_id;
@@ -42,5 +46,6 @@ pub use handle::{Containers, Created, Pruned, Stopped, Update, WaitCondition};
 pub use logs::LogQuery;
 pub(crate) use news::take_all;
 pub(crate) use runs::Runs;
+pub use sampan_runtime::wire::archive::{Change, ChangeKind, Found};
 pub(crate) use table::Table;
 pub use top::Top;

@@ -89,6 +89,18 @@ pub enum Action {
     Top,
     /// Image loaded from an archive.
     Load,
+    /// An image was made of a container.
+    Commit,
+    /// All of a container's files were copied out.
+    Export,
+    /// Files were copied out of a container.
+    ArchivePath,
+    /// Files were copied into a container.
+    ExtractToDir,
+    /// Image made of a tar.
+    Import,
+    /// Image given out as an archive.
+    Save,
     /// Image got a reference.
     Tag,
     /// Image lost a reference.
@@ -111,11 +123,16 @@ impl Action {
     /// Whether something is other than before for those who were not part of it.
     pub fn changes_something(self) -> bool {
         use Action::{
-            Attach, Connect, Detach, Disconnect, ExecCreate, ExecDie, ExecStart, Mount, Resize, Top, Unmount,
+            ArchivePath, Attach, Connect, Detach, Disconnect, ExecCreate, ExecDie, ExecStart, Export, Mount, Resize,
+            Save, Top, Unmount,
         };
         // What goes with each start and each end says nothing beside these.
         let of_a_run = matches!(self, Connect | Disconnect | Mount | Unmount);
-        !of_a_run && !matches!(self, Attach | Detach | ExecCreate | ExecStart | ExecDie | Resize | Top)
+        !of_a_run
+            && !matches!(
+                self,
+                Attach | Detach | ExecCreate | ExecStart | ExecDie | Export | ArchivePath | Resize | Save | Top
+            )
     }
 
     /// Docker's word.
@@ -142,6 +159,12 @@ impl Action {
             Self::HealthStatus => "health_status",
             Self::Top => "top",
             Self::Load => "load",
+            Self::Commit => "commit",
+            Self::Export => "export",
+            Self::ArchivePath => "archive-path",
+            Self::ExtractToDir => "extract-to-dir",
+            Self::Import => "import",
+            Self::Save => "save",
             Self::Tag => "tag",
             Self::Untag => "untag",
             Self::Delete => "delete",

@@ -53,6 +53,12 @@ pub enum ImageError {
         /// What is wrong.
         reason: String,
     },
+    /// An instruction that changes an image's configuration is wrong.
+    #[error("{reason}")]
+    Instruction {
+        /// Which, and what is wrong with it.
+        reason: String,
+    },
     /// Bytes that do not hash to the digest they are named by.
     #[error("{what} should have digest {expected} and has {found}")]
     WrongDigest {
@@ -144,6 +150,7 @@ impl ImageError {
             | Self::Archive { .. }
             | Self::Read { .. }
             | Self::Configuration { .. }
+            | Self::Instruction { .. }
             | Self::WrongDigest { .. } => Kind::Invalid,
             Self::Platform { .. } => Kind::Unsupported,
             Self::Layer { source, .. } | Self::Root { source } => source.kind(),

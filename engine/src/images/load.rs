@@ -19,7 +19,7 @@ use crate::store::images::{self, ImageRow, LayerRow};
 /// Bytes handed on at once.
 const PIECE: usize = 512 << 10;
 /// Pieces that wait for the thread that reads the archive.
-const QUEUE: usize = 4;
+pub(super) const QUEUE: usize = 4;
 
 /// How far a load is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +88,17 @@ impl Images {
             (outcome, Ok(())) => outcome?,
         };
         progress(Progress::Merging);
-        self.commit(owner, plans, layers).await
+        self.store(owner, plans, layers).await
     }
 
     /// Makes everything visible: layers, merged indexes, plain folders, then the rows. Holds off the sweep from the last look at the
     /// store until the rows are there.
-    async fn commit(&self, owner: &Owner, plans: Vec<Plan>, layers: Vec<NewLayer>) -> Result<Vec<Loaded>, ImageError> {
+    pub(super) async fn store(
+        &self,
+        owner: &Owner,
+        plans: Vec<Plan>,
+        layers: Vec<NewLayer>,
+    ) -> Result<Vec<Loaded>, ImageError> {
         let _gate = self.shared.leases.shared().await;
         let shared = self.shared.clone();
         let stored = tokio::task::spawn_blocking(move || store(&shared, plans, layers)).await.map_err(joining)?;
@@ -154,7 +159,7 @@ impl Images {
 }
 
 /// Reads the archive in large pieces until its end or until nobody takes them any more.
-async fn receive(
+pub(super) async fn receive(
     mut archive: impl AsyncRead + Unpin,
     pieces: mpsc::Sender<bytes::Bytes>,
     progress: &impl Fn(Progress),

@@ -9,11 +9,14 @@ mod find;
 mod folders;
 mod handle;
 mod history;
+mod instructions;
 mod load;
+mod make;
 mod oci_layout;
 mod plan;
 mod prune;
 mod remove;
+mod save;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -23,9 +26,12 @@ pub use config::{CONFIG_BYTES, HealthCheck, HistoryEntry, ImageConfiguration, Pr
 pub use error::ImageError;
 pub use handle::{Image, Images, StorageBackend};
 pub use history::HistoryLine;
+pub use instructions::apply;
 pub use load::{Loaded, Progress};
+pub use make::Making;
 pub use prune::{PruneFilter, Pruned};
 pub use remove::Removed;
+pub use save::Archive as SavedArchive;
 pub use tag::Tagged;
 pub use usage::{ImageUsage, Usage};
 

@@ -28,6 +28,8 @@ use crate::digest::Digest;
 
 /// Pieces that wait between two threads.
 const QUEUE: usize = 8;
+/// 128 MiB of window, as the default of zstd's command line.
+const WINDOW_BITS: u32 = 27;
 /// Bytes that a decompressor gives at once.
 const PIECE: usize = 256 << 10;
 /// A compressed layer may always grow to this.
@@ -104,8 +106,9 @@ pub struct PendingLayer {
     blob_bytes: u64,
 }
 
+/// How a tar is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compression {
+pub(crate) enum Compression {
     None,
     Gzip,
     Zstd,
@@ -205,7 +208,8 @@ fn join<T>(handle: JoinHandle<T>) -> Result<T, LayerError> {
     handle.join().map_err(|_| LayerError::io("finish", "a thread of a layer")(io::Error::other("it panicked")))
 }
 
-fn compression(start: &[u8]) -> Result<Compression, LayerError> {
+/// Known by its first six bytes.
+pub(crate) fn compression(start: &[u8]) -> Result<Compression, LayerError> {
     let unsupported = |name| {
         Err(LayerError::Unsupported {
             path: "layer".to_owned(),
@@ -249,6 +253,22 @@ impl Read for Stream {
     }
 }
 
+/// Unpacks a stream.
+pub(crate) fn decoder(
+    compression: Compression,
+    stream: impl Read + Send + 'static,
+) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match compression {
+        Compression::None => Box::new(stream),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(stream)),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::new(stream)?;
+            decoder.window_log_max(WINDOW_BITS)?;
+            Box::new(decoder)
+        }
+    })
+}
+
 fn decompress(
     compression: Compression,
     pieces: Receiver<Bytes>,
@@ -259,8 +279,7 @@ fn decompress(
         Compression::Zstd => {
             let failed = |source| LayerError::Decompress { compression: "zstd", source };
             let mut decoder = zstd::stream::read::Decoder::new(stream).map_err(failed)?;
-            // 128 MiB of window, as the command line's default.
-            decoder.window_log_max(27).map_err(failed)?;
+            decoder.window_log_max(WINDOW_BITS).map_err(failed)?;
             pump("zstd", decoder, |decoder| decoder.get_ref().get_ref().count, lanes)
         }
         _ => pump("gzip", flate2::read::MultiGzDecoder::new(stream), |decoder| decoder.get_ref().count, lanes),

@@ -33,6 +33,7 @@ mod verify;
 pub use chain::{chain_id, chain_ids};
 pub use error::LayerError;
 pub(crate) use framing::{Entries, Framer};
+pub(crate) use ingest::{Compression, compression, decoder};
 pub use ingest::{Facts, LayerIngest, NewLayer, PendingLayer};
 pub(crate) use names::clean;
 pub use store::{LayerStore, NewRoot};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Process};
 use sampan_runtime::wire::VERSION;
+use sampan_runtime::wire::archive::Work;
 use sampan_runtime::wire::spawner::{Answer, Features, Request, Started};
 
 use super::client::{Client, ProcessError, Sorted, Words};
@@ -170,6 +171,15 @@ impl Spawner {
     pub async fn usage(&self, target: &Path) -> Result<Usage, ProcessError> {
         match self.slow.ask(&Request::Usage { target: target.into() }).await? {
             Answer::Usage { bytes, files } => Ok(Usage { bytes, files }),
+            _ => Err(OUT_OF_TURN),
+        }
+    }
+
+    /// Sends a child to a container's files. It has the descriptors: its end of a connection to us, and of a pipe where a
+    /// stream flows.
+    pub(crate) async fn files(&self, id: &str, work: Work, descriptors: &[OwnedFd]) -> Result<(), ProcessError> {
+        match self.client.call(&Request::Files { id: id.into(), work }, descriptors).await? {
+            (Answer::Done, _) => Ok(()),
             _ => Err(OUT_OF_TURN),
         }
     }
