@@ -143,7 +143,8 @@ pub(super) fn let_go_of_the_stuck(listener: &TcpListener, after: Duration) -> st
 /// Gives a form or JSON, which anybody may begin to send, a time by which it is whole. Archives of images and blobs have
 /// their own patience, websockets theirs.
 async fn hasten<B: MessageBody>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
-    if !request.method().is_safe() && request.path() != api::UPLOAD && !registry::is_upload(request.path()) {
+    let path = request.path();
+    if !request.method().is_safe() && !api::takes_archives(path) && !registry::is_upload(path) {
         let patience = request.app_data::<Data<Patience>>().map_or_else(Default::default, |patience| ***patience);
         let until = Instant::now() + patience.body;
         let pieces = stream::unfold(request.take_payload(), move |mut payload| async move {

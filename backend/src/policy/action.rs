@@ -85,6 +85,20 @@ actions! {
     Exec = "run a program in",
     /// Reads an archive into the store.
     Load = "load",
+    /// Lists what differs from a container's image.
+    Changes = "list the changes of",
+    /// Copies files out of a container.
+    CopyFrom = "copy files from",
+    /// Copies files into a container.
+    CopyTo = "copy files to",
+    /// Copies all of a container's files out.
+    Export = "export",
+    /// Makes an image of a container.
+    Commit = "commit",
+    /// Makes an image of a tar.
+    Import = "import",
+    /// Gives an image out as an archive.
+    Save = "save",
     /// Gives an image another reference.
     Tag = "tag",
     /// Follows what happens.

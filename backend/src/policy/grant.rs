@@ -305,9 +305,9 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// Verbs by which a caller gets inside a container.
+/// Verbs by which a caller gets inside a container, or at what only those inside can read or write.
 fn enters(verb: Verb) -> bool {
-    matches!(verb, Verb::Attach | Verb::Exec)
+    matches!(verb, Verb::Attach | Verb::Exec | Verb::CopyFrom | Verb::CopyTo | Verb::Export | Verb::Commit)
 }
 
 /// Containers whose namespaces the new one would share.

@@ -24,7 +24,7 @@ pub fn needs(Act(verb, noun): Act) -> Option<Need> {
     const DEVELOPER: Need = Need::Role(Role::Developer);
     const OWNER: Need = Need::Role(Role::Owner);
     match (noun, verb) {
-        (N::Container, V::View | V::List | V::Logs | V::Stats | V::Top | V::Wait) => Some(VIEWER),
+        (N::Container, V::View | V::List | V::Logs | V::Stats | V::Top | V::Wait | V::Changes) => Some(VIEWER),
         (
             N::Container,
             V::Create
@@ -40,12 +40,16 @@ pub fn needs(Act(verb, noun): Act) -> Option<Need> {
             | V::Prune
             | V::Attach
             | V::Resize
-            | V::Exec,
+            | V::Exec
+            | V::CopyFrom
+            | V::CopyTo
+            | V::Export
+            | V::Commit,
         ) => Some(DEVELOPER),
         (N::Exec, V::View) => Some(VIEWER),
         (N::Exec, V::Start | V::Resize) => Some(DEVELOPER),
-        (N::Image, V::View | V::List) => Some(VIEWER),
-        (N::Image, V::Load | V::Tag | V::Remove | V::Prune) => Some(DEVELOPER),
+        (N::Image, V::View | V::List | V::Save) => Some(VIEWER),
+        (N::Image, V::Load | V::Import | V::Tag | V::Remove | V::Prune) => Some(DEVELOPER),
         (N::Volume, V::View | V::List) => Some(VIEWER),
         (N::Volume, V::Create | V::Remove | V::Prune) => Some(DEVELOPER),
         (N::Network, V::View | V::List) => Some(VIEWER),

@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sampan_engine::containers::{
-    AttachRequest, Attached, Container as Seen, Created, LogQuery, OutputStream, Pruned, Stopped, Top as Processes,
-    WaitCondition,
+    AttachRequest, Attached, ChangeStream, Commit as Committing, Container as Seen, Created, FileStream, Found,
+    LogQuery, OutputStream, Pruned, Stopped, Top as Processes, WaitCondition,
 };
 use sampan_engine::stats::{Point, Sample, SampleStream};
 use sampan_engine::volumes::Usage;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::io::AsyncRead;
 
 use super::Result;
 use crate::app::App;
 use crate::policy::action::{
-    Attach, Create, Kill, List, Logs, Pause, Prune, Remove, Rename, Resize, Restart, Start, Stats, Stop, Top, Unpause,
-    Update, View, Wait,
+    Attach, Changes, Commit, CopyFrom, CopyTo, Create, Export, Kill, List, Logs, Pause, Prune, Remove, Rename, Resize,
+    Restart, Start, Stats, Stop, Top, Unpause, Update, View, Wait,
 };
 use crate::policy::{Container, ContainerUpdate, Containers, Granted, NewContainer, Verb};
 
@@ -177,6 +178,62 @@ pub fn samples(app: &App, target: &Granted<Stats, Container>) -> Result<SampleSt
 /// The last ten minutes in steps of ten seconds.
 pub fn history(app: &App, target: &Granted<Stats, Container>) -> Result<Vec<Point>> {
     Ok(app.engine.stats().history(target.owner(), target.noun().id())?)
+}
+
+/// What lies at a path of it: a link itself, unless the path ends with a slash.
+pub async fn look(app: &App, target: &Granted<CopyFrom, Container>, path: &str) -> Result<Found> {
+    Ok(app.engine.containers().look(target.owner(), target.noun().id(), path).await?)
+}
+
+/// The same, with all beneath it as a tar.
+pub async fn copy_from(app: &App, target: Granted<CopyFrom, Container>, path: &str) -> Result<(Found, FileStream)> {
+    let done = app.engine.containers().read_files(target.owner(), target.noun().id(), path).await?;
+    app.note(&target, target.noun().id(), json!({ "path": path }));
+    Ok(done)
+}
+
+/// How files are copied into a container.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Copying {
+    /// A folder stays a folder, and what is none becomes none.
+    pub keep_kinds: bool,
+    /// All of it becomes the container's user's.
+    pub as_user: bool,
+}
+
+/// Takes a tar in at a folder of it.
+pub async fn copy_to(
+    app: &App,
+    target: Granted<CopyTo, Container>,
+    path: &str,
+    how: Copying,
+    archive: impl AsyncRead + Send + Unpin,
+) -> Result<()> {
+    let how = (how.keep_kinds, how.as_user);
+    let done = app.engine.containers().write_files(target.owner(), target.noun().id(), path, how, archive).await;
+    // Also where it failed: what came before that is there.
+    app.note(&target, target.noun().id(), json!({ "path": path, "whole": done.is_ok() }));
+    Ok(done?)
+}
+
+/// All of its root as a tar.
+pub async fn export(app: &App, target: Granted<Export, Container>) -> Result<FileStream> {
+    let done = app.engine.containers().export(target.owner(), target.noun().id()).await?;
+    app.note(&target, target.noun().id(), Value::Null);
+    Ok(done)
+}
+
+/// What it has made of its image's files.
+pub async fn changes(app: &App, target: &Granted<Changes, Container>) -> Result<ChangeStream> {
+    Ok(app.engine.containers().changes(target.owner(), target.noun().id()).await?)
+}
+
+/// Makes an image of it; gives the image's id.
+pub async fn commit(app: &App, target: Granted<Commit, Container>, commit: Committing) -> Result<String> {
+    let name = commit.name.as_ref().map(ToString::to_string);
+    let id = app.engine.containers().commit(target.owner(), target.noun().id(), commit).await?.to_string();
+    app.note(&target, target.noun().id(), json!({ "image": id, "name": name }));
+    Ok(id)
 }
 
 /// Notes that the caller was shown the values of the container's variables, before they are.

@@ -1,14 +1,15 @@
 //! Images.
 
+use sampan_engine::events::Action;
 use sampan_engine::images::{
-    HistoryLine, Image as Seen, Loaded, Progress, PruneFilter, Pruned, Removed, Tagged, Usage,
+    HistoryLine, Image as Seen, Loaded, Making, Progress, PruneFilter, Pruned, Removed, SavedArchive, Tagged, Usage,
 };
 use serde_json::json;
 use tokio::io::AsyncRead;
 
-use super::Result;
+use super::{Result, ServiceError};
 use crate::app::App;
-use crate::policy::action::{List, Load, Prune, Remove, Tag, View};
+use crate::policy::action::{Import, List, Load, Prune, Remove, Save, Tag, View};
 use crate::policy::{Granted, Image, Images};
 
 /// The team's, newest first.
@@ -39,6 +40,36 @@ pub async fn load(
         app.note(&target, &image.id.to_string(), json!({ "references": names }));
     }
     Ok(loaded)
+}
+
+/// Makes an image of a tar: all of it, or none.
+pub async fn import(
+    app: &App,
+    target: Granted<Import, Images>,
+    tar: impl AsyncRead + Send + Unpin,
+    making: Making,
+) -> Result<Loaded> {
+    let made = app.engine.images().import(target.owner(), tar, making).await?;
+    let id = made.id.to_string();
+    let names: Vec<String> = made.tags.iter().map(|tag| tag.reference.familiar()).collect();
+    app.engine.tell_image(target.owner(), Action::Import, &id, names.first().unwrap_or(&id));
+    app.note(&target, &id, json!({ "references": names }));
+    Ok(made)
+}
+
+/// Makes an archive of images, by name or id.
+pub async fn save(app: &App, targets: &[Granted<Save, Image>]) -> Result<SavedArchive> {
+    let Some(first) = targets.first() else {
+        return Err(ServiceError::Invalid { message: "no image is named".to_owned() });
+    };
+    let names: Vec<String> = targets.iter().map(|target| target.noun().reference().clone()).collect();
+    let archive = app.engine.images().save(first.owner(), &names).await?;
+    for id in archive.images() {
+        let id = id.to_string();
+        app.note(first, &id, json!({ "bytes": archive.size() }));
+        app.engine.tell_image(first.owner(), Action::Save, &id, &id);
+    }
+    Ok(archive)
 }
 
 /// Gives it a further name, taking that from another image of the team if need be.

@@ -25,14 +25,25 @@ use crate::service::images;
 
 /// A client that sends nothing of its archive for so long is let go.
 const STALLED: Duration = Duration::from_secs(60);
-/// Where archives are sent to.
-pub const UPLOAD: &str = "/api/v1/images";
+/// Whether archives are sent to this address.
+pub fn takes_archives(path: &str) -> bool {
+    path == "/api/v1/images" || path.starts_with("/api/v1/containers/") && path.ends_with("/archive")
+}
+
 /// Pieces of an archive on their way.
-const PIECES: usize = 8;
+pub(super) const PIECES: usize = 8;
 
 /// Their routes. A reference has slashes, so it stands in the query where it names an image.
 pub fn configure(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(load).service(prune).service(inspect).service(history).service(tag).service(remove);
+    config
+        .service(list)
+        .service(load)
+        .service(prune)
+        .service(inspect)
+        .service(history)
+        .service(save)
+        .service(tag)
+        .service(remove);
 }
 
 /// An image in a list.
@@ -190,7 +201,7 @@ pub async fn load(app: Data<App>, known: Known, body: Payload) -> Answer<HttpRes
 }
 
 /// Passes a body on, piece by piece, until it ends or nobody wants more. The body belongs to its connection's thread.
-async fn pass(mut body: Payload, pieces: mpsc::Sender<io::Result<Bytes>>) {
+pub(super) async fn pass(mut body: Payload, pieces: mpsc::Sender<io::Result<Bytes>>) {
     loop {
         let piece = match tokio::time::timeout(STALLED, body.next()).await {
             Ok(None) => return,
@@ -231,6 +242,18 @@ pub async fn inspect(app: Data<App>, known: Known, id: Path<String>) -> Answer<J
 pub async fn history(app: Data<App>, known: Known, id: Path<String>) -> Answer<Json<Vec<HistoryView>>> {
     let target = app.policy().image(&known.0, &id)?;
     Ok(Json(images::history(&app, &target).await?.into_iter().map(HistoryView::from).collect()))
+}
+
+/// An image as an archive, which `docker load` and all that reads OCI layouts take in
+#[utoipa::path(tag = "images", params(("id" = String, Path, description = "Id, beginning of an id, or reference (its slashes as %2F)")),
+    responses((status = 200, description = "The archive", content_type = "application/x-tar", body = Vec<u8>), Problems))]
+#[get("/images/{id}/archive")]
+pub async fn save(app: Data<App>, known: Known, id: Path<String>) -> Answer<HttpResponse> {
+    let target = app.policy().image(&known.0, &id)?;
+    let archive = images::save(&app, &[target]).await?;
+    let mut answer = HttpResponse::Ok();
+    answer.content_type("application/x-tar").no_chunking(archive.size());
+    Ok(answer.streaming(archive.into_stream()))
 }
 
 /// Gives an image a further name

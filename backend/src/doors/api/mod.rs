@@ -22,7 +22,7 @@ mod volumes;
 
 pub use document::{DocumentText, document, send_document};
 pub use gate::{Known, gate};
-pub use images::UPLOAD;
+pub use images::takes_archives;
 pub use problem::{Problem, Problems};
 pub use reference::{ReferenceText, render, send_reference};
 pub use router::{KnownRoutes, configure, fits_none, json_config, path_config, query_config};

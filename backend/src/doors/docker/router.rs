@@ -63,12 +63,10 @@ const fn no_swarm(method: &'static str, path: &'static str) -> Route {
     Route { method, path, act: None, handler: Handler::NoSwarm }
 }
 
-const FILES: &str = "copying files to and from containers comes with a later release";
 const BUILD: &str =
     "building images comes with a later release: build elsewhere, `docker save`, and `docker load` here";
 const PULL: &str = "pulling images comes with a later release: `docker save` elsewhere and `docker load` here";
 const PUSH: &str = "pushing images comes with a later release";
-const SAVE: &str = "saving images comes with a later release";
 const LOGIN: &str = "logging in to registries comes with pulling, in a later release";
 const NETWORKS: &str = "networks beside bridge, host and none come with a later release";
 const PLUGINS: &str = "plugins are not offered";
@@ -105,15 +103,17 @@ pub const ROUTES: &[Route] = &[
     here("POST", "/containers/{id}/exec", Verb::Exec, Noun::Container, || post(execs::create::create)),
     here("DELETE", "/containers/{id}", Verb::Remove, Noun::Container, || delete(containers::remove::remove)),
     missing("GET", "/containers/{id}/attach/ws", WEBSOCKET),
-    missing("GET", "/containers/{id}/changes", FILES),
-    missing("GET", "/containers/{id}/export", FILES),
-    missing("HEAD", "/containers/{id}/archive", FILES),
-    missing("GET", "/containers/{id}/archive", FILES),
-    missing("PUT", "/containers/{id}/archive", FILES),
+    here("GET", "/containers/{id}/changes", Verb::Changes, Noun::Container, || get(containers::changes::changes)),
+    here("GET", "/containers/{id}/export", Verb::Export, Noun::Container, || get(containers::export::export)),
+    here("HEAD", "/containers/{id}/archive", Verb::CopyFrom, Noun::Container, || {
+        on(MethodFilter::HEAD, containers::archive::look)
+    }),
+    here("GET", "/containers/{id}/archive", Verb::CopyFrom, Noun::Container, || get(containers::archive::read)),
+    here("PUT", "/containers/{id}/archive", Verb::CopyTo, Noun::Container, || put(containers::archive::write)),
     missing("GET", "/containers/{id}/checkpoints", CHECKPOINTS),
     missing("POST", "/containers/{id}/checkpoints", CHECKPOINTS),
     missing("DELETE", "/containers/{id}/checkpoints/{checkpoint}", CHECKPOINTS),
-    missing("POST", "/commit", BUILD),
+    here("POST", "/commit", Verb::Commit, Noun::Container, || post(containers::commit::commit)),
     here("POST", "/exec/{id}/start", Verb::Start, Noun::Exec, || post(execs::start::start)),
     here("POST", "/exec/{id}/resize", Verb::Resize, Noun::Exec, || post(execs::resize::resize)),
     here("GET", "/exec/{id}/json", Verb::View, Noun::Exec, || get(execs::inspect::inspect)),
@@ -124,10 +124,10 @@ pub const ROUTES: &[Route] = &[
     here("GET", "/images/{name}/history", Verb::View, Noun::Image, || get(images::history::history)),
     here("POST", "/images/{name}/tag", Verb::Tag, Noun::Image, || post(images::tag::tag)),
     here("DELETE", "/images/{name}", Verb::Remove, Noun::Image, || delete(images::remove::remove)),
-    missing("POST", "/images/create", PULL),
+    here("POST", "/images/create", Verb::Import, Noun::Image, || post(images::create::create)),
     missing("GET", "/images/search", PULL),
-    missing("GET", "/images/get", SAVE),
-    missing("GET", "/images/{name}/get", SAVE),
+    here("GET", "/images/get", Verb::Save, Noun::Image, || get(images::save::save_all)),
+    here("GET", "/images/{name}/get", Verb::Save, Noun::Image, || get(images::save::save)),
     missing("POST", "/images/{name}/push", PUSH),
     missing("POST", "/build", BUILD),
     open("POST", "/build/prune", || post(system::missing::no_build_cache)),

@@ -2,6 +2,7 @@
 
 mod act;
 mod create;
+mod files;
 mod limits;
 mod list;
 mod output;
@@ -30,5 +31,10 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
         .service(output::logs)
         .service(output::stats)
         .service(output::history)
-        .service(output::top);
+        .service(output::top)
+        .service(files::read)
+        .service(files::write)
+        .service(files::export)
+        .service(files::changes)
+        .service(files::commit);
 }

@@ -1,9 +1,13 @@
 //! Containers at Docker's door.
 
+pub mod archive;
 pub mod attach;
+pub mod changes;
+pub mod commit;
 mod config;
 pub mod create;
 mod echo;
+pub mod export;
 mod host_config;
 pub mod inspect;
 pub mod kill;
