@@ -2,6 +2,8 @@
 
 mod docker;
 
+#[path = "docker/files.rs"]
+mod files;
 #[path = "docker/folders.rs"]
 mod folders;
 #[path = "docker/health.rs"]

@@ -29,6 +29,11 @@ impl Docker {
         Self::start_with(Server::start())
     }
 
+    /// A fresh server without any image.
+    pub fn start_empty() -> Self {
+        Self { server: Server::start() }
+    }
+
     /// The same with a storage backend, `erofs` or `folders`.
     pub fn start_on(storage: &'static str) -> Self {
         Self::start_with(Server::start_on(Some(storage)))
