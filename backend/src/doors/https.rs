@@ -51,7 +51,9 @@ pub fn server(app: Data<App>, listener: TcpListener, tls: Arc<ServerConfig>) -> 
                 .keep_alive(KEPT)
                 .client_request_timeout(HEAD)
                 .local_addr(address)
-                .on_connect_ext(|_: &TlsStream<TcpStream>, data| drop(data.insert(Encrypted)))
+                .on_connect_ext(|_: &TlsStream<TcpStream>, data| {
+                    data.insert(Encrypted);
+                })
                 .h1(map_config(site, |()| AppConfig::default()));
             // Who does not speak TLS, or not within its time, is let go without a word in the log.
             fn_service(move |stream: TcpStream| {
