@@ -1,11 +1,13 @@
 //! One instance as every door sees it.
 
 use sampan_engine::Engine;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::accounts::{Accounts, AccountsError, AuditWriter, Done};
 use crate::auth::{Passwords, SealingKey, Throttle, Tickets};
 use crate::config::Config;
+use crate::operations::Operations;
 use crate::policy::{Action, Granted, Noun, Policy};
 
 /// Settings, engine, accounts and the small things doors share. Held in an `Arc`; made once by `serve`.
@@ -25,6 +27,10 @@ pub struct App {
     pub throttle: Throttle,
     /// Tickets for websockets.
     pub tickets: Tickets,
+    /// Work that goes on behind the answer.
+    pub operations: Operations,
+    /// Where such work runs: the doors' own threads end with their listeners.
+    pub runtime: Handle,
     audit: AuditWriter,
 }
 
@@ -51,7 +57,9 @@ impl App {
         let passwords = Passwords::new()?;
         let (audit, writer) = AuditWriter::start(accounts.clone());
         let (throttle, tickets) = (Throttle::default(), Tickets::default());
-        Ok((Self { config, engine, accounts, passwords, sealing, throttle, tickets, audit }, writer))
+        let (operations, runtime) = (Operations::default(), Handle::current());
+        let app = Self { config, engine, accounts, passwords, sealing, throttle, tickets, operations, runtime, audit };
+        Ok((app, writer))
     }
 
     /// Who may do what: the only way to a [`crate::policy::Granted`].

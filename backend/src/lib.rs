@@ -11,6 +11,7 @@ mod clock;
 pub mod config;
 pub mod doctor;
 pub mod doors;
+pub mod operations;
 pub mod policy;
 pub mod serve;
 pub mod service;

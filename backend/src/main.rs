@@ -55,6 +55,8 @@ fn dispatch(place: &Place, command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
+    // Before anything speaks TLS. It can be there already only if somebody did this twice.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // A refusal costs memory, nothing else.
     host::be_thrifty();
     let filter = log::filter(std::env::var(log::VARIABLE).ok().as_deref());

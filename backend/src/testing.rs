@@ -124,6 +124,7 @@ fn settings(root: &Path) -> Settings {
         instance: "test".to_owned(),
         storage: None,
         cradles: 0,
+        proxies: Default::default(),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::processes::{Keeper, Monitors, ProcessError, Spawner};
 use crate::registry::Registry;
 use crate::stats::{History, Stats, chart_all};
 use crate::store;
+use crate::upstream::{Patience, Proxies, Transport};
 use crate::volumes::Volumes;
 
 /// Where an engine works.
@@ -38,6 +39,8 @@ pub struct Settings {
     pub storage: Option<StorageBackend>,
     /// First processes that wait for the next containers, for each active team and kind of network (none, bridge).
     pub cradles: usize,
+    /// Through what other servers are reached.
+    pub proxies: Proxies,
 }
 
 /// A container platform without users. Cheap to clone.
@@ -125,7 +128,8 @@ impl Engine {
         let features = spawner.features().await?;
         let found = if features.erofs { StorageBackend::Erofs } else { StorageBackend::Folders };
         let backend = settings.storage.unwrap_or(found);
-        let images = Images::open(&settings.data_root, pool.clone(), backend, spawner.clone())?;
+        let transport = Transport::new(settings.proxies.clone(), Patience::default());
+        let images = Images::open(&settings.data_root, pool.clone(), backend, spawner.clone(), transport)?;
         let registry = Registry::open(&images).await?;
         let pool = store::single(&pool).await?;
         let (ends, ended) = mpsc::unbounded_channel();

@@ -17,6 +17,8 @@ pub enum Kind {
     Unsupported,
     /// No space, no memory, no ids, over a quota.
     Exhausted,
+    /// Another server did not do its part.
+    Upstream,
     /// Something of ours failed.
     Internal,
     /// The program to run does not exist in the root: exit status 127.

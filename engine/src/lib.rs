@@ -1,7 +1,7 @@
 //! What a container platform does: images, layers, networks, volumes, containers.
 //!
 //! Asynchronous, no HTTP, no users: a team is an opaque [`owner::Owner`]. From bottom to top: value types, `store`,
-//! `content`, `layers`, `images`; `networks` and `volumes` beside them; `containers` on top. A module imports only
+//! `content`, `layers`, `upstream`, `images`; `networks` and `volumes` beside them; `containers` on top. A module imports only
 //! from below and tells upwards only through `events`. [`Engine`] is the handle that the doors' services hold.
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ pub mod registry;
 mod sentence;
 pub mod stats;
 pub mod store;
+pub mod upstream;
 pub mod volumes;
 
 pub use engine::{Engine, Settings};

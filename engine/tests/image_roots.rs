@@ -15,6 +15,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
 use sampan_engine::images::{Images, Loaded, StorageBackend};
 use sampan_engine::owner::Owner;
 use sampan_engine::processes::Spawner;
+use sampan_engine::upstream::{Patience, Proxies, Transport};
 use sampan_runtime::sandbox::Root;
 use serde_json::Value;
 
@@ -41,7 +42,8 @@ impl Host {
         .execute(&pool)
         .await?;
         let spawner = Arc::new(Spawner::new(&harness.folder.path().join("state")));
-        let images = Images::open(&root, pool, backend, spawner)?;
+        let images =
+            Images::open(&root, pool, backend, spawner, Transport::new(Proxies::default(), Patience::default()))?;
         let owner = Owner { team_id: 1, key: "default".to_owned(), base_id: 1_879_048_192 };
         Ok(Self { root, images, owner, _harness: harness })
     }
@@ -283,7 +285,8 @@ async fn an_image_survives_a_change_of_the_backend() -> Result<()> {
     for backend in [StorageBackend::Folders, StorageBackend::Erofs] {
         let pool = sampan_engine::store::open(&host.root).await?;
         let spawner = Arc::new(Spawner::new(&host.root.with_file_name("state")));
-        host.images = Images::open(&host.root, pool, backend, spawner)?;
+        host.images =
+            Images::open(&host.root, pool, backend, spawner, Transport::new(Proxies::default(), Patience::default()))?;
         let mount = host.mount(&loaded[0]).await?;
         assert!(path_of(&mount).join("bin/busybox").symlink_metadata()?.is_file(), "{backend:?}");
     }

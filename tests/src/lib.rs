@@ -4,3 +4,4 @@ pub mod client;
 pub mod images;
 pub mod registry;
 pub mod server;
+pub mod upstream;

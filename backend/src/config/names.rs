@@ -114,6 +114,28 @@ pub const TRUSTED_PROXIES: Setting = Setting {
     right: "addresses separated by commas, such as 127.0.0.1,10.0.0.5",
 };
 
+/// Proxy for `http://` addresses of other servers.
+pub const HTTP_PROXY: Setting = Setting {
+    key: "http_proxy",
+    variable: "SAMPAN_HTTP_PROXY",
+    default: None,
+    right: "the address of a proxy, such as http://proxy.example:3128",
+};
+/// Proxy for `https://` addresses of other servers.
+pub const HTTPS_PROXY: Setting = Setting {
+    key: "https_proxy",
+    variable: "SAMPAN_HTTPS_PROXY",
+    default: None,
+    right: "the address of a proxy, such as http://proxy.example:3128",
+};
+/// Which servers are reached without a proxy.
+pub const NO_PROXY: Setting = Setting {
+    key: "no_proxy",
+    variable: "SAMPAN_NO_PROXY",
+    default: None,
+    right: "hosts, domains and networks separated by commas, such as localhost,.example.org,10.0.0.0/8",
+};
+
 /// All of them.
 pub const SETTINGS: &[Setting] = &[
     DATA_ROOT,
@@ -130,4 +152,7 @@ pub const SETTINGS: &[Setting] = &[
     SESSION_IDLE_MINUTES,
     PUBLIC_URL,
     TRUSTED_PROXIES,
+    HTTP_PROXY,
+    HTTPS_PROXY,
+    NO_PROXY,
 ];

@@ -53,10 +53,19 @@ pub struct Flags {
     /// Proxies whose X-Forwarded-For is believed, separated by commas [env: SAMPAN_TRUSTED_PROXIES]
     #[arg(long, value_name = "ADDRESSES")]
     pub trusted_proxies: Option<String>,
+    /// Proxy to registries without TLS [env: SAMPAN_HTTP_PROXY]
+    #[arg(long, value_name = "URL")]
+    pub http_proxy: Option<String>,
+    /// Proxy to registries with TLS [env: SAMPAN_HTTPS_PROXY]
+    #[arg(long, value_name = "URL")]
+    pub https_proxy: Option<String>,
+    /// Registries that are reached without a proxy, separated by commas [env: SAMPAN_NO_PROXY]
+    #[arg(long, value_name = "HOSTS")]
+    pub no_proxy: Option<String>,
 }
 
 impl Flags {
-    fn texts(&self) -> [(&'static Setting, Option<&String>); 14] {
+    fn texts(&self) -> [(&'static Setting, Option<&String>); 17] {
         [
             (&names::DATA_ROOT, self.data_root.as_ref()),
             (&names::STATE_ROOT, self.state_root.as_ref()),
@@ -72,6 +81,9 @@ impl Flags {
             (&names::SESSION_IDLE_MINUTES, self.session_idle_minutes.as_ref()),
             (&names::PUBLIC_URL, self.public_url.as_ref()),
             (&names::TRUSTED_PROXIES, self.trusted_proxies.as_ref()),
+            (&names::HTTP_PROXY, self.http_proxy.as_ref()),
+            (&names::HTTPS_PROXY, self.https_proxy.as_ref()),
+            (&names::NO_PROXY, self.no_proxy.as_ref()),
         ]
     }
 }

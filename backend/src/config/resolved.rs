@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sampan_engine::upstream::Proxies;
+
 use super::names::{self, Setting};
 use super::raw::{ConfigError, Found, Raw};
 
@@ -39,6 +41,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Proxies whose forwarded addresses are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Through what other servers are reached.
+    pub proxies: Proxies,
 }
 
 /// How layers are stored.
@@ -89,6 +93,11 @@ impl Config {
                 text.split(',').map(|address| address.trim().parse().ok()).collect()
             })?
             .unwrap_or_default(),
+            proxies: Proxies {
+                http: optional(raw, &names::HTTP_PROXY, proxy)?,
+                https: optional(raw, &names::HTTPS_PROXY, proxy)?,
+                none_for: optional(raw, &names::NO_PROXY, |text| (!text.is_empty()).then(|| text.to_owned()))?,
+            },
         })
     }
 }
@@ -108,6 +117,12 @@ fn tls(raw: &Raw) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
         (Some(_), None) => Err(lacks(&names::TLS_KEY)),
         (None, Some(_)) => Err(lacks(&names::TLS_CERTIFICATE)),
     }
+}
+
+/// Also with a user's name and password.
+fn proxy(text: &str) -> Option<String> {
+    let scheme = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    scheme.is_some_and(|rest| !rest.is_empty()).then(|| text.to_owned())
 }
 
 fn optional<T>(raw: &Raw, setting: &Setting, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, ConfigError> {

@@ -103,9 +103,9 @@ actions! {
     Tag = "tag",
     /// Follows what happens.
     Watch = "watch",
-    /// Reads from a repository.
+    /// Reads from a repository, or brings an image from another registry.
     Pull = "pull",
-    /// Writes to a repository.
+    /// Writes to a repository, or gives an image to another registry.
     Push = "push",
 }
 

@@ -46,6 +46,11 @@ impl<A: Action, N: Noun> Granted<A, N> {
         allowed(Act(verb, N::KIND), &self.caller, self.caller.team().map(|team| team.role))
     }
 
+    /// Whether an administrator asks, with all that they may.
+    pub fn is_elevated(&self) -> bool {
+        may_elevate(&self.caller)
+    }
+
     /// What, as a value.
     pub fn act(&self) -> Act {
         Act(A::VERB, N::KIND)

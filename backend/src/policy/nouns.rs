@@ -45,6 +45,16 @@ pub enum NounKind {
     Repository,
     /// Who pulls or pushes and is no person.
     Robot,
+    /// Another registry, as the administrator sets it up.
+    Registry,
+    /// Another place for a registry's bytes.
+    Mirror,
+    /// A team's name and password at a registry.
+    Credential,
+    /// What served a pull.
+    Fetch,
+    /// A piece of work that goes on behind the answer.
+    Operation,
 }
 
 impl NounKind {
@@ -66,6 +76,11 @@ impl NounKind {
             Self::Audit => "audit entry",
             Self::Repository => "repository",
             Self::Robot => "robot",
+            Self::Registry => "registry",
+            Self::Mirror => "mirror",
+            Self::Credential => "credential",
+            Self::Fetch => "fetch",
+            Self::Operation => "operation",
         }
     }
 }
@@ -114,6 +129,16 @@ wholes! {
     Repositories: Repository in Owner,
     /// The team's robots.
     Robots: Robot in Owner,
+    /// The team's names and passwords at registries.
+    RegistryCredentials: Credential in Owner,
+    /// What served the team's pulls.
+    Fetches: Fetch in Owner,
+    /// The team's pieces of work.
+    Operations: Operation in Owner,
+    /// Other registries, as the administrator sets them up.
+    Registries: Registry in (),
+    /// Their mirrors.
+    Mirrors: Mirror in (),
     /// The users of the instance.
     Users: User in (),
     /// The teams of the instance.

@@ -60,6 +60,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
         instance: claimed.instance.clone(),
         storage: storage(config.storage),
         cradles: config.cradles as usize,
+        proxies: config.proxies.clone(),
     };
     let pool = sampan_engine::store::open(&config.data_root).await.context("open the engine's database")?;
     let engine = Engine::open(settings, pool).await.context("open the engine")?;
@@ -102,6 +103,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<()> {
     tracing::info!("the server ends");
     stop.cancel();
     ballast.abort();
+    app.operations.cancel_all();
     docker.await.context("end the docker door")?;
     rounds.await.context("end the registry's rounds")?;
     tokio::task::spawn_blocking(move || pages.join())

@@ -25,6 +25,9 @@ pub enum ServiceError {
     /// The registry inside.
     #[error(transparent)]
     Registry(#[from] sampan_engine::registry::RegistryError),
+    /// Another registry.
+    #[error(transparent)]
+    Registries(#[from] sampan_engine::upstream::RegistriesError),
     /// A user, team, member or token.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
@@ -59,6 +62,7 @@ impl ServiceError {
             Self::Volume(error) => error.kind(),
             Self::Image(error) => error.kind(),
             Self::Registry(error) => error.kind(),
+            Self::Registries(error) => error.kind(),
             Self::Accounts(error) => error.kind(),
             Self::Host { .. } => Kind::Internal,
             Self::Invalid { .. } => Kind::Invalid,

@@ -1,15 +1,18 @@
 //! Images.
 
 use sampan_engine::events::Action;
+use sampan_engine::images::{Distribution, PullEvent, PullRequest, Pulled, PushEvent, PushRequest, Pushed};
 use sampan_engine::images::{
     HistoryLine, Image as Seen, Loaded, Making, Progress, PruneFilter, Pruned, Removed, SavedArchive, Tagged, Usage,
 };
+use sampan_engine::reference::ImageReference;
+use sampan_engine::upstream::Credentials;
 use serde_json::json;
 use tokio::io::AsyncRead;
 
-use super::{Result, ServiceError};
+use super::{Result, ServiceError, registries};
 use crate::app::App;
-use crate::policy::action::{Import, List, Load, Prune, Remove, Save, Tag, View};
+use crate::policy::action::{Import, List, Load, Prune, Pull, Push, Remove, Save, Tag, View};
 use crate::policy::{Granted, Image, Images};
 
 /// The team's, newest first.
@@ -70,6 +73,70 @@ pub async fn save(app: &App, targets: &[Granted<Save, Image>]) -> Result<SavedAr
         app.engine.tell_image(first.owner(), Action::Save, &id, &id);
     }
     Ok(archive)
+}
+
+/// What to pull.
+#[derive(Debug, Clone)]
+pub struct PullOrder {
+    /// With a tag or a digest.
+    pub reference: ImageReference,
+    /// `None`: this host's.
+    pub platform: Option<String>,
+    /// Shown to the registry; `None`: what the team has there.
+    pub given: Option<Credentials>,
+    /// Every tag of the repository.
+    pub all: bool,
+}
+
+/// Brings an image from a registry, or all of a repository.
+pub async fn pull(
+    app: &App,
+    target: Granted<Pull, Images>,
+    order: PullOrder,
+    tell: &(dyn Fn(PullEvent) + Send + Sync),
+) -> Result<Vec<Pulled>> {
+    let PullOrder { reference, platform, given, all } = order;
+    let credentials = registries::credentials(app, target.owner(), reference.registry(), given).await?;
+    let request = PullRequest { reference, platform, credentials, elevated: target.is_elevated() };
+    let images = app.engine.images();
+    let pulled = match all {
+        true => images.pull_all(target.owner(), &request, tell).await?,
+        false => vec![images.pull(target.owner(), &request, tell).await?],
+    };
+    for image in &pulled {
+        app.note(&target, &request.reference.familiar(), json!({ "image": image.id, "digest": image.digest }));
+    }
+    Ok(pulled)
+}
+
+/// What a name is at its registry.
+pub async fn distribution(
+    app: &App,
+    target: &Granted<Pull, Images>,
+    reference: ImageReference,
+    given: Option<Credentials>,
+) -> Result<Distribution> {
+    let credentials = registries::credentials(app, target.owner(), reference.registry(), given).await?;
+    let request = PullRequest { reference, platform: None, credentials, elevated: target.is_elevated() };
+    Ok(app.engine.images().distribution(&request).await?)
+}
+
+/// Gives an image to its registry, by one tag or by all of its repository.
+pub async fn push(
+    app: &App,
+    target: Granted<Push, Image>,
+    reference: ImageReference,
+    all: bool,
+    given: Option<Credentials>,
+    tell: &(dyn Fn(PushEvent) + Send + Sync),
+) -> Result<Vec<Pushed>> {
+    let credentials = registries::credentials(app, target.owner(), reference.registry(), given).await?;
+    let request = PushRequest { reference, all, credentials, elevated: target.is_elevated() };
+    let pushed = app.engine.images().push(target.owner(), &request, tell).await?;
+    for one in &pushed {
+        app.note(&target, &request.reference.familiar_name(), json!({ "tag": one.tag, "digest": one.digest }));
+    }
+    Ok(pushed)
 }
 
 /// Gives it a further name, taking that from another image of the team if need be.

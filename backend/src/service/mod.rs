@@ -10,6 +10,8 @@ pub mod folders;
 pub mod host;
 pub mod images;
 pub mod members;
+pub mod operations;
+pub mod registries;
 pub mod registry;
 pub mod registry_rounds;
 pub mod robots;

@@ -119,7 +119,7 @@ impl ContentStore {
     }
 
     /// The folder of unfinished blobs.
-    fn temporary(&self) -> PathBuf {
+    pub(crate) fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
     }
 

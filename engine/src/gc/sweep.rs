@@ -11,7 +11,7 @@ use super::{Doomed, Leases, Present, SweepError, mark};
 use crate::content::{ContentError, ContentStore};
 use crate::digest::Digest;
 use crate::layers::{LayerError, LayerStore};
-use crate::store::{images, registry};
+use crate::store::{images, registry, upstream};
 
 /// A blob younger than this may belong to work that has not taken its lease yet.
 const BLOB_GRACE: Duration = Duration::from_secs(600);
@@ -47,7 +47,8 @@ pub async fn sweep(
         rows.push(read.ok_or(SweepError::Damaged { id })?);
     }
     let mut kept = HashSet::new();
-    for digest in registry::marks(&mut connection).await? {
+    for digest in registry::marks(&mut connection).await?.into_iter().chain(upstream::manifests(&mut connection).await?)
+    {
         kept.insert(digest.parse::<Digest>().map_err(|_| SweepError::Damaged { id: digest })?);
     }
     let held = leases.held();

@@ -9,6 +9,7 @@ use crate::kind::Kind;
 use crate::layers::LayerError;
 use crate::processes::ProcessError;
 use crate::reference::ReferenceError;
+use crate::upstream::UpstreamError;
 
 /// Why something about images was not done; nothing is half made.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,72 @@ pub enum ImageError {
         /// A list.
         offered: String,
     },
+    /// Another registry did not do its part.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// No image for the platform that was asked for.
+    #[error("no matching manifest for {platform} in the manifest list entries")]
+    NoMatchingManifest {
+        /// The one that was asked for.
+        platform: String,
+    },
+    /// An image for other machines.
+    #[error(
+        "image with reference {reference} was found but does not match the specified platform: wanted {wanted}, \
+         actual: {actual}"
+    )]
+    OtherPlatform {
+        /// As Docker shows it.
+        reference: String,
+        /// The one that was asked for, or this host's.
+        wanted: String,
+        /// What it is for.
+        actual: String,
+    },
+    /// A platform that does not read.
+    #[error("{text:?} is no platform: it is os[/architecture[/variant]], such as linux/amd64")]
+    WrongPlatform {
+        /// As given.
+        text: String,
+    },
+    /// Something else than an image of containers.
+    #[error("{reference} is not an image: unsupported media type {media_type}")]
+    NotAnImage {
+        /// As Docker shows it.
+        reference: String,
+        /// What it is.
+        media_type: String,
+    },
+    /// A manifest of the first schema.
+    #[error(
+        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. Suggest the \
+         author of {reference} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More \
+         information at https://docs.docker.com/go/deprecated-image-specs/"
+    )]
+    SchemaOne {
+        /// As Docker shows it.
+        reference: String,
+    },
+    /// A manifest or an index that is not taken.
+    #[error("the manifest of {reference} is not taken: {reason}")]
+    Manifest {
+        /// As Docker shows it.
+        reference: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No image of the team has that name, to be pushed.
+    #[error("An image does not exist locally with the tag: {name}")]
+    NothingToPush {
+        /// As Docker shows it.
+        name: String,
+    },
+    /// The image has no such tag.
+    #[error("tag does not exist: {name}")]
+    NoTag {
+        /// As Docker shows it.
+        name: String,
+    },
     /// A layer could not be taken in.
     #[error("layer {name}")]
     Layer {
@@ -143,7 +210,12 @@ impl ImageError {
     /// What the caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NotFound { .. } => Kind::NotFound,
+            Self::NotFound { .. }
+            | Self::NoMatchingManifest { .. }
+            | Self::OtherPlatform { .. }
+            | Self::NothingToPush { .. }
+            | Self::NoTag { .. } => Kind::NotFound,
+            Self::Upstream(error) => error.kind(),
             Self::Ambiguous { .. }
             | Self::Reference(_)
             | Self::TagWithDigest { .. }
@@ -151,6 +223,10 @@ impl ImageError {
             | Self::Read { .. }
             | Self::Configuration { .. }
             | Self::Instruction { .. }
+            | Self::WrongPlatform { .. }
+            | Self::NotAnImage { .. }
+            | Self::SchemaOne { .. }
+            | Self::Manifest { .. }
             | Self::WrongDigest { .. } => Kind::Invalid,
             Self::Platform { .. } => Kind::Unsupported,
             Self::Layer { source, .. } | Self::Root { source } => source.kind(),

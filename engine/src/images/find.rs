@@ -1,10 +1,12 @@
 //! Which image a person means, and all of them.
 
+use super::pull::repository;
 use super::{Image, ImageError, Images};
 use crate::digest::Digest;
 use crate::owner::Owner;
 use crate::reference::ImageReference;
 use crate::store::images::{self, ImageRow};
+use crate::store::upstream;
 
 impl Images {
     /// All images of a team, newest first.
@@ -13,10 +15,10 @@ impl Images {
     /// [`ImageError::Store`].
     pub async fn list(&self, owner: &Owner) -> Result<Vec<Image>, ImageError> {
         let rows = images::list(&self.shared.pool, owner.team_id).await?;
-        let mut tags = self.tags_by_image(owner).await?;
+        let mut names = self.names_by_image(owner).await?;
         let named = |row: ImageRow| {
-            let tags = take(&mut tags, &row.id);
-            Image::from_row(row, tags)
+            let names = names.take(&row.id);
+            Image::from_row(row, names)
         };
         rows.into_iter().map(named).collect()
     }
@@ -37,7 +39,7 @@ impl Images {
     ) -> Result<(Image, Option<ImageReference>), ImageError> {
         let reference = name.parse::<ImageReference>().ok();
         let by_name = match &reference {
-            Some(reference) => images::by_reference(&self.shared.pool, owner.team_id, &reference.to_string()).await?,
+            Some(reference) => self.by_reference(owner, reference).await?,
             None => None,
         };
         if let Some(row) = by_name {
@@ -65,9 +67,9 @@ impl Images {
     /// As [`Self::find`].
     pub async fn find_nameless(&self, owner: &Owner, name: &str) -> Result<Image, ImageError> {
         if let Ok(reference) = name.parse::<ImageReference>()
-            && let Some(row) = images::by_reference(&self.shared.pool, owner.team_id, &reference.to_string()).await?
+            && let Some(row) = self.by_reference(owner, &reference).await?
         {
-            return Image::from_row(row, Vec::new());
+            return Image::from_row(row, (Vec::new(), Vec::new()));
         }
         self.find(owner, name).await
     }
@@ -81,18 +83,43 @@ impl Images {
     }
 
     async fn with_tags(&self, owner: &Owner, row: ImageRow) -> Result<Image, ImageError> {
-        let mut tags = self.tags_by_image(owner).await?;
-        let tags = take(&mut tags, &row.id);
-        Image::from_row(row, tags)
+        let names = self.names_by_image(owner).await?.take(&row.id);
+        Image::from_row(row, names)
     }
 
-    async fn tags_by_image(&self, owner: &Owner) -> Result<Vec<(String, ImageReference)>, ImageError> {
+    /// By a tag, or by the digest under which the team got it.
+    async fn by_reference(&self, owner: &Owner, reference: &ImageReference) -> Result<Option<ImageRow>, ImageError> {
+        let pool = &self.shared.pool;
+        Ok(match reference.digest() {
+            None => images::by_reference(pool, owner.team_id, &reference.to_string()).await?,
+            Some(digest) => images::by_digest(pool, owner.team_id, &repository(reference), &digest.to_string()).await?,
+        })
+    }
+
+    async fn names_by_image(&self, owner: &Owner) -> Result<Names, ImageError> {
         let mut connection = self.shared.pool.acquire().await?;
-        let rows = images::tags(&mut connection, owner.team_id).await?;
-        rows.into_iter().map(|row| Ok((row.image_id, row.reference.parse()?))).collect()
+        let tags = images::tags(&mut connection, owner.team_id).await?.into_iter();
+        let digests = upstream::digests(&mut connection, owner.team_id).await?.into_iter();
+        Ok(Names {
+            tags: tags.map(|row| Ok((row.image_id, row.reference.parse()?))).collect::<Result<_, ImageError>>()?,
+            digests: digests
+                .map(|row| Ok((row.image_id, format!("{}@{}", row.repository, row.digest).parse()?)))
+                .collect::<Result<_, ImageError>>()?,
+        })
     }
 }
 
-fn take(tags: &mut Vec<(String, ImageReference)>, id: &str) -> Vec<ImageReference> {
-    tags.extract_if(.., |(image, _)| image == id).map(|(_, reference)| reference).collect()
+/// The names of a team's images.
+struct Names {
+    tags: Vec<(String, ImageReference)>,
+    digests: Vec<(String, ImageReference)>,
+}
+
+impl Names {
+    fn take(&mut self, id: &str) -> (Vec<ImageReference>, Vec<ImageReference>) {
+        let of = |names: &mut Vec<(String, ImageReference)>| {
+            names.extract_if(.., |(image, _)| image == id).map(|(_, reference)| reference).collect()
+        };
+        (of(&mut self.tags), of(&mut self.digests))
+    }
 }

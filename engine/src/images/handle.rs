@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use sampan_runtime::sandbox::Root;
 use sqlx::SqlitePool;
 
+use super::flights::Flights;
 use super::{ImageConfiguration, ImageError};
 use crate::content::ContentStore;
 use crate::digest::Digest;
@@ -15,6 +16,7 @@ use crate::layers::{HighId, LayerStore};
 use crate::processes::Spawner;
 use crate::reference::ImageReference;
 use crate::store::images::ImageRow;
+use crate::upstream::{Health, Registries, Transport};
 
 /// How containers get their read-only root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,14 @@ pub(super) struct Shared {
     pub content: ContentStore,
     pub layers: LayerStore,
     pub leases: Leases,
+    /// To other registries.
+    pub transport: Transport,
+    /// Which of their mirrors are well.
+    pub health: Health,
+    /// Layers on their way.
+    pub flights: Flights,
+    /// Held while a layer is packed: that takes all cores.
+    pub packing: tokio::sync::Mutex<()>,
     pub backend: StorageBackend,
     /// Unpacks layers and removes what it unpacked.
     pub spawner: Arc<Spawner>,
@@ -74,6 +84,8 @@ pub struct Image {
     pub created_at: i64,
     /// The team's names for it, sorted.
     pub tags: Vec<ImageReference>,
+    /// Under which digests the team got it or gave it away: `nginx@sha256:…`.
+    pub digests: Vec<ImageReference>,
 }
 
 impl Images {
@@ -86,6 +98,7 @@ impl Images {
         pool: SqlitePool,
         backend: StorageBackend,
         spawner: Arc<Spawner>,
+        transport: Transport,
     ) -> Result<Self, ImageError> {
         let content = ContentStore::open(data_root)?;
         let layers = LayerStore::open(data_root).map_err(|source| ImageError::Root { source })?;
@@ -94,6 +107,10 @@ impl Images {
             content,
             layers,
             leases: Leases::new(),
+            transport,
+            health: Health::default(),
+            flights: Flights::default(),
+            packing: tokio::sync::Mutex::default(),
             backend,
             spawner,
             unpacking: tokio::sync::Mutex::default(),
@@ -111,6 +128,12 @@ impl Images {
     pub(crate) fn stores(&self) -> Stores<'_> {
         let Shared { pool, content, layers, leases, .. } = &*self.shared;
         Stores { pool, content, layers, leases }
+    }
+
+    /// The registries that images come from.
+    pub fn registries(&self) -> Registries {
+        let Shared { pool, transport, health, .. } = &*self.shared;
+        Registries::new(pool.clone(), transport.clone(), health.clone())
     }
 
     /// How containers get their root.
@@ -165,7 +188,10 @@ pub(super) fn joining(error: tokio::task::JoinError) -> ImageError {
 
 impl Image {
     /// Reads a row and the names that belong to it.
-    pub(super) fn from_row(row: ImageRow, tags: Vec<ImageReference>) -> Result<Self, ImageError> {
+    pub(super) fn from_row(
+        row: ImageRow,
+        (tags, digests): (Vec<ImageReference>, Vec<ImageReference>),
+    ) -> Result<Self, ImageError> {
         let damaged = |reason: String| ImageError::Damaged { id: row.id.clone(), reason };
         Ok(Self {
             id: row.id.parse().map_err(|error| damaged(format!("{error}")))?,
@@ -176,6 +202,7 @@ impl Image {
             created_at: row.created_at,
             raw: row.config,
             tags,
+            digests,
         })
     }
 

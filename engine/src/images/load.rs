@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::archive::ArchiveReader;
 use super::handle::{Shared, joining};
 use super::plan::{Plan, runs, wrong_platform};
+use super::provenance::Provenance;
 use super::{ImageConfiguration, ImageError, Images, StorageBackend, Tagged, docker_archive, oci_layout};
 use crate::clock::now_ns;
 use crate::digest::Digest;
@@ -99,15 +100,30 @@ impl Images {
         plans: Vec<Plan>,
         layers: Vec<NewLayer>,
     ) -> Result<Vec<Loaded>, ImageError> {
+        self.store_from(owner, plans, layers, None).await
+    }
+
+    /// The same for one image that came from a registry.
+    pub(super) async fn store_from(
+        &self,
+        owner: &Owner,
+        plans: Vec<Plan>,
+        layers: Vec<NewLayer>,
+        provenance: Option<Provenance>,
+    ) -> Result<Vec<Loaded>, ImageError> {
         let _gate = self.shared.leases.shared().await;
-        let shared = self.shared.clone();
-        let stored = tokio::task::spawn_blocking(move || store(&shared, plans, layers)).await.map_err(joining)?;
+        let (shared, kept) = (self.shared.clone(), provenance.clone());
+        let storing = move || {
+            kept.map_or(Ok(()), |kept| kept.store(&shared.content))?;
+            store(&shared, plans, layers)
+        };
+        let stored = tokio::task::spawn_blocking(storing).await.map_err(joining)?;
         let (ready, rows) = stored?;
         if let Err(error) = self.unpack_all(&ready).await {
             self.sweep_later();
             return Err(error);
         }
-        let loaded = self.record(owner, &ready, &rows).await;
+        let loaded = self.record(owner, &ready, &rows, provenance.as_ref()).await;
         if loaded.is_err() {
             self.sweep_later();
         }
@@ -125,7 +141,13 @@ impl Images {
         Ok(())
     }
 
-    async fn record(&self, owner: &Owner, ready: &[Ready], layers: &[LayerRow]) -> Result<Vec<Loaded>, ImageError> {
+    async fn record(
+        &self,
+        owner: &Owner,
+        ready: &[Ready],
+        layers: &[LayerRow],
+        provenance: Option<&Provenance>,
+    ) -> Result<Vec<Loaded>, ImageError> {
         let now = now_ns();
         let mut transaction = self.shared.pool.begin_with("BEGIN IMMEDIATE").await?;
         for layer in layers {
@@ -146,6 +168,9 @@ impl Images {
                 created_at: now,
             };
             images::insert(&mut transaction, owner.team_id, &row).await?;
+            if let Some(provenance) = provenance {
+                provenance.record(&mut transaction, owner, &plan.id, now).await?;
+            }
             let mut tags = Vec::new();
             for reference in &plan.tags {
                 let before = images::tag(&mut transaction, owner.team_id, &reference.to_string(), &id, now).await?;
@@ -183,7 +208,7 @@ pub(super) async fn receive(
 }
 
 /// The configuration must read, be for this host, and name the layers that came.
-fn checked(plan: Plan) -> Result<Plan, ImageError> {
+pub(super) fn checked(plan: Plan) -> Result<Plan, ImageError> {
     let configuration = ImageConfiguration::parse(plan.raw.as_bytes())?;
     if !runs(&configuration.os, &configuration.architecture) {
         return Err(wrong_platform(vec![configuration.platform()]));

@@ -3,9 +3,13 @@
 
 mod archive;
 mod config;
+mod distribution;
 mod docker_archive;
+mod document;
 mod error;
+mod fetch;
 mod find;
+mod flights;
 mod folders;
 mod handle;
 mod history;
@@ -13,16 +17,24 @@ mod instructions;
 mod load;
 mod make;
 mod oci_layout;
+mod pack;
 mod plan;
+mod provenance;
 mod prune;
+mod pull;
+mod push;
+#[cfg(test)]
+mod registry_tests;
 mod remove;
 mod save;
+mod send;
 mod tag;
 #[cfg(test)]
 mod tests;
 mod usage;
 
 pub use config::{CONFIG_BYTES, HealthCheck, HistoryEntry, ImageConfiguration, ProcessConfiguration, RootFs};
+pub use distribution::Distribution;
 pub use error::ImageError;
 pub use handle::{Image, Images, StorageBackend};
 pub use history::HistoryLine;
@@ -30,6 +42,8 @@ pub use instructions::apply;
 pub use load::{Loaded, Progress};
 pub use make::Making;
 pub use prune::{PruneFilter, Pruned};
+pub use pull::{LayerStep, PullEvent, PullRequest, Pulled};
+pub use push::{PushEvent, PushRequest, PushStep, Pushed};
 pub use remove::Removed;
 pub use save::Archive as SavedArchive;
 pub use tag::Tagged;

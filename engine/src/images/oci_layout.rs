@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::archive::Archive;
+use super::document::{CONFIGURATIONS, Descriptor, Document, INDEXES, LAYERS, MANIFESTS, Platform};
 use super::plan::{Plan, runs, wrong_platform};
 use super::tag::taggable;
 use super::{ImageConfiguration, ImageError};
@@ -20,55 +20,6 @@ pub(super) const INDEX: &str = "index.json";
 const DEPTH_MAX: usize = 4;
 /// Manifests looked at.
 const MANIFESTS_MAX: usize = 1_000;
-
-pub(super) const INDEXES: [&str; 2] =
-    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
-pub(super) const MANIFESTS: [&str; 2] =
-    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-const CONFIGURATIONS: [&str; 2] =
-    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
-const LAYERS: [&str; 3] = [
-    "application/vnd.oci.image.layer.v1.tar",
-    "application/vnd.oci.image.layer.nondistributable.v1.tar",
-    "application/vnd.docker.image.rootfs.",
-];
-
-#[derive(Deserialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    media_type: String,
-    digest: Digest,
-    size: u64,
-    #[serde(default)]
-    platform: Option<Platform>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize, Clone)]
-struct Platform {
-    os: String,
-    architecture: String,
-    #[serde(default)]
-    variant: Option<String>,
-}
-
-/// An index or a manifest: which one it is, its fields say.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    schema_version: u64,
-    #[serde(default)]
-    media_type: Option<String>,
-    #[serde(default)]
-    manifests: Option<Vec<Descriptor>>,
-    #[serde(default)]
-    config: Option<Descriptor>,
-    #[serde(default)]
-    layers: Option<Vec<Descriptor>>,
-    #[serde(default)]
-    fs_layers: Option<IgnoredAny>,
-}
 
 /// A manifest that may be the wanted one.
 struct Candidate {
@@ -121,9 +72,8 @@ fn collect(archive: &Archive, from: &[Descriptor], depth: usize, found: &mut Vec
         return Err(ImageError::Archive { reason: "indexes are nested too deeply or list too much".to_owned() });
     }
     for descriptor in from {
-        let attests = descriptor.annotations.as_ref().is_some_and(|all| all.contains_key("vnd.docker.reference.type"));
         let place = place(&descriptor.digest);
-        if attests {
+        if descriptor.attests() {
             continue;
         }
         // Siblings for other platforms need not be in the archive.

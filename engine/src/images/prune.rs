@@ -53,7 +53,7 @@ impl Images {
                 continue;
             }
             self.delete(&mut transaction, owner, &image.id).await?;
-            removed.extend(image.tags.iter().map(|tag| Removed::Untagged(tag.familiar())));
+            removed.extend(image.tags.iter().chain(&image.digests).map(|tag| Removed::Untagged(tag.familiar())));
             doomed.extend(pieces(&image.diff_ids));
             removed.push(Removed::Deleted(image.id));
         }

@@ -1,12 +1,16 @@
 //! Taking names from images, and images from teams.
 
+use std::collections::BTreeSet;
+
 use sqlx::SqliteConnection;
 
+use super::pull::repository;
 use super::{Image, ImageError, Images};
 use crate::digest::Digest;
 use crate::owner::Owner;
 use crate::reference::ImageReference;
 use crate::store::images::{self, UserRow};
+use crate::store::upstream;
 
 /// One thing that was done by a removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,26 +39,36 @@ impl Images {
         for row in tags.into_iter().filter(|row| row.image_id == id) {
             current.push(row.reference.parse::<ImageReference>()?);
         }
-        let image = Image { tags: current, ..image };
+        let mut digests = Vec::new();
+        for row in
+            upstream::digests(&mut transaction, owner.team_id).await?.into_iter().filter(|row| row.image_id == id)
+        {
+            digests.push(format!("{}@{}", row.repository, row.digest).parse::<ImageReference>()?);
+        }
+        let image = Image { tags: current, digests, ..image };
         let users: Vec<UserRow> = images::users(&mut transaction, owner.team_id).await?;
         let users: Vec<UserRow> = users.into_iter().filter(|user| user.image_id == id).collect();
         let taken = match &reference {
-            Some(reference) if !image.tags.contains(reference) => {
-                return Err(ImageError::NotFound { name: reference.familiar() });
-            }
             Some(reference) => {
+                let taken = named(&image, reference)?;
                 check_name(&image, reference, &users, force)?;
-                vec![reference.clone()]
+                taken
             }
             None => {
                 check_id(&image, &users, force)?;
-                image.tags.clone()
+                image.tags.iter().chain(&image.digests).cloned().collect()
             }
         };
-        let last = taken.len() == image.tags.len();
+        let last = taken.len() == image.tags.len() + image.digests.len();
         let mut removed = Vec::new();
         for reference in taken {
-            images::untag(&mut transaction, owner.team_id, &reference.to_string()).await?;
+            match reference.digest() {
+                None => images::untag(&mut transaction, owner.team_id, &reference.to_string()).await?,
+                Some(digest) => {
+                    let (repository, digest) = (repository(&reference), digest.to_string());
+                    upstream::delete_digest(&mut transaction, owner.team_id, &repository, &digest).await?;
+                }
+            }
             removed.push(Removed::Untagged(reference.familiar()));
         }
         if last && users.is_empty() {
@@ -76,14 +90,34 @@ impl Images {
     }
 }
 
+/// What goes with a name: with the last tag of a repository also the digests there, as Docker has it.
+fn named(image: &Image, reference: &ImageReference) -> Result<Vec<ImageReference>, ImageError> {
+    let same = |other: &&ImageReference| repository(other) == repository(reference);
+    let gone = || ImageError::NotFound { name: reference.familiar() };
+    if let Some(digest) = reference.digest() {
+        let found = image.digests.iter().filter(same).find(|known| known.digest() == Some(digest));
+        return found.map(|known| vec![known.clone()]).ok_or_else(gone);
+    }
+    if !image.tags.contains(reference) {
+        return Err(gone());
+    }
+    let mut taken = vec![reference.clone()];
+    if !image.tags.iter().filter(same).any(|other| other != reference) {
+        taken.extend(image.digests.iter().filter(same).cloned());
+    }
+    Ok(taken)
+}
+
 /// Whether a name may be taken away.
 fn check_name(image: &Image, reference: &ImageReference, users: &[UserRow], force: bool) -> Result<(), ImageError> {
     match users.first() {
-        Some(user) if image.tags.len() == 1 && !force => Err(ImageError::InUse {
-            act: format!("remove repository reference {:?}", reference.familiar()),
-            remedy: "must force",
-            reason: format!("container {} is using its referenced image {}", short(&user.id), image.id.short()),
-        }),
+        Some(user) if named(image, reference)?.len() == image.tags.len() + image.digests.len() && !force => {
+            Err(ImageError::InUse {
+                act: format!("remove repository reference {:?}", reference.familiar()),
+                remedy: "must force",
+                reason: format!("container {} is using its referenced image {}", short(&user.id), image.id.short()),
+            })
+        }
         _ => Ok(()),
     }
 }
@@ -98,8 +132,8 @@ fn check_id(image: &Image, users: &[UserRow], force: bool) -> Result<(), ImageEr
     if force {
         return Ok(());
     }
-    let mut repositories: Vec<String> = image.tags.iter().map(ImageReference::familiar_name).collect();
-    repositories.dedup();
+    let names = image.tags.iter().chain(&image.digests);
+    let repositories: BTreeSet<String> = names.map(ImageReference::familiar_name).collect();
     if repositories.len() > 1 {
         let reason = "image is referenced in multiple repositories".to_owned();
         return Err(ImageError::InUse { act, remedy: "must be forced", reason });

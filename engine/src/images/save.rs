@@ -15,7 +15,8 @@ use tar_core::EntryType;
 use tar_core::builder::EntryBuilder;
 use tokio::io::AsyncReadExt;
 
-use super::oci_layout::{INDEX, INDEXES, MANIFESTS};
+use super::document::{INDEXES, MANIFESTS};
+use super::oci_layout::INDEX;
 use super::{Image, ImageError, Images, docker_archive};
 use crate::digest::Digest;
 use crate::gc::Lease;

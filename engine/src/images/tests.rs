@@ -26,9 +26,9 @@ impl Host {
             let insert = "INSERT INTO teams (id, name, key, base_id, created_at) VALUES (?, ?, ?, ?, 0)";
             sqlx::query(insert).bind(team).bind(&name).bind(&name).bind(team << 16).execute(&pool).await.unwrap();
         }
-        let images =
-            Images::open(root.path(), pool.clone(), StorageBackend::Erofs, Arc::new(Spawner::new(root.path())))
-                .unwrap();
+        let spawner = Arc::new(Spawner::new(root.path()));
+        let transport = crate::upstream::Transport::new(Default::default(), Default::default());
+        let images = Images::open(root.path(), pool.clone(), StorageBackend::Erofs, spawner, transport).unwrap();
         Self { root, images, pool }
     }
 
@@ -289,8 +289,8 @@ impl Layout {
         let packed = self.blob("application/vnd.oci.image.layer.v1.tar+gzip", gzip(layer));
         let config = self.blob("application/vnd.oci.image.config.v1+json", configuration(&[layer]));
         let manifest =
-            json!({"schemaVersion": 2, "mediaType": oci_layout::MANIFESTS[0], "config": config, "layers": [packed]});
-        let mut descriptor = self.blob(oci_layout::MANIFESTS[0], manifest.to_string().into_bytes());
+            json!({"schemaVersion": 2, "mediaType": document::MANIFESTS[0], "config": config, "layers": [packed]});
+        let mut descriptor = self.blob(document::MANIFESTS[0], manifest.to_string().into_bytes());
         descriptor["platform"] = json!({"os": "linux", "architecture": architecture});
         descriptor
     }
@@ -310,8 +310,8 @@ async fn a_layout_gives_the_image_for_this_host() {
     let mut layout = Layout(Vec::new());
     let (own, foreign) = (layer("own"), layer("foreign"));
     let manifests = [layout.manifest(&foreign, "pdp11"), layout.manifest(&own, plan::host_architecture())];
-    let index = json!({"schemaVersion": 2, "mediaType": oci_layout::INDEXES[0], "manifests": manifests}).to_string();
-    let top = layout.blob(oci_layout::INDEXES[0], index.into_bytes());
+    let index = json!({"schemaVersion": 2, "mediaType": document::INDEXES[0], "manifests": manifests}).to_string();
+    let top = layout.blob(document::INDEXES[0], index.into_bytes());
     host.load(1, &layout.archive(top)).await.unwrap();
     assert_eq!(host.images.find(&owner(1), "app:oci").await.unwrap().diff_ids, [Digest::of(&own)]);
     assert_eq!(host.layers(), 1);
@@ -332,7 +332,7 @@ async fn a_layout_for_other_processors_is_refused_with_what_there_is() {
 async fn a_document_that_is_both_index_and_manifest_or_lies_about_its_type_is_refused() {
     let host = Host::new().await;
     for (media_type, key) in
-        [(oci_layout::MANIFESTS[0], "manifests"), (oci_layout::INDEXES[0], "layers"), (oci_layout::INDEXES[0], "")]
+        [(document::MANIFESTS[0], "manifests"), (document::INDEXES[0], "layers"), (document::INDEXES[0], "")]
     {
         let mut layout = Layout(Vec::new());
         let own = layout.manifest(&layer("own"), plan::host_architecture());

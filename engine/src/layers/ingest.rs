@@ -93,10 +93,31 @@ pub struct LayerIngest {
 
 #[derive(Debug)]
 struct Work {
-    blob: Option<JoinHandle<Digest>>,
+    blob: Option<Hash>,
     decompress: Option<JoinHandle<Result<(), LayerError>>>,
-    diff_id: JoinHandle<Digest>,
+    diff_id: Hash,
     store: JoinHandle<Result<(tempfile::TempDir, Facts), LayerError>>,
+}
+
+/// A digest that a thread computes, or has computed.
+#[derive(Debug)]
+enum Hash {
+    Coming(JoinHandle<Digest>),
+    Known(Digest),
+    /// Its thread panicked.
+    Lost,
+}
+
+impl Hash {
+    fn known(&mut self) -> Result<Digest, LayerError> {
+        let digest = match std::mem::replace(self, Self::Lost) {
+            Self::Coming(hashing) => join(hashing)?,
+            Self::Known(digest) => digest,
+            Self::Lost => return Err(panicked()),
+        };
+        *self = Self::Known(digest);
+        Ok(digest)
+    }
 }
 
 /// A layer whose bytes are all there and whose last steps may still run.
@@ -161,7 +182,7 @@ impl LayerIngest {
         let Some(folder) = self.folder.take() else { return Ok(()) };
         let (to_hash, hashed) = sync_channel(QUEUE);
         let (to_store, stored) = sync_channel(QUEUE);
-        let diff_id = spawn("layer-hash", move || hash(&hashed))?;
+        let diff_id = Hash::Coming(spawn("layer-hash", move || hash(&hashed))?);
         let store = spawn("layer-store", move || store(folder, &stored))?;
         let (blob, decompress) = if compression == Compression::None {
             self.lanes = vec![to_hash, to_store];
@@ -171,7 +192,7 @@ impl LayerIngest {
             let (to_decompress, packed) = sync_channel(QUEUE);
             self.lanes = vec![to_blob, to_decompress];
             let unpack = move || decompress(compression, packed, &[to_hash, to_store]);
-            (Some(spawn("layer-blob", move || hash(&blob))?), Some(spawn("layer-unpack", unpack)?))
+            (Some(Hash::Coming(spawn("layer-blob", move || hash(&blob))?)), Some(spawn("layer-unpack", unpack)?))
         };
         self.work = Some(Work { blob, decompress, diff_id, store });
         self.send(start.into());
@@ -180,16 +201,27 @@ impl LayerIngest {
 }
 
 impl PendingLayer {
+    /// The digest of the bytes as they came, whatever was wrong with them otherwise.
+    ///
+    /// # Errors
+    /// When a thread panicked.
+    pub fn blob(&mut self) -> Result<Digest, LayerError> {
+        match &mut self.work.blob {
+            Some(hash) => hash.known(),
+            None => self.work.diff_id.known(),
+        }
+    }
+
     /// Waits until the layer lies on disk, synced.
     ///
     /// # Errors
     /// The first thing that was wrong with it; nothing is left of it.
     pub fn wait(self) -> Result<NewLayer, LayerError> {
-        let Work { blob, decompress, diff_id, store } = self.work;
+        let Work { mut blob, decompress, mut diff_id, store } = self.work;
         let unpacked = decompress.map(join).transpose()?.transpose();
         let stored = join(store)?;
-        let diff_id = join(diff_id)?;
-        let blob = blob.map(join).transpose()?.unwrap_or(diff_id);
+        let diff_id = diff_id.known()?;
+        let blob = blob.as_mut().map(Hash::known).transpose()?.unwrap_or(diff_id);
         // A damaged stream also cuts the tar short; the stream is the cause.
         unpacked?;
         let (folder, facts) = stored?;
@@ -205,7 +237,11 @@ fn spawn<T: Send + 'static>(
 }
 
 fn join<T>(handle: JoinHandle<T>) -> Result<T, LayerError> {
-    handle.join().map_err(|_| LayerError::io("finish", "a thread of a layer")(io::Error::other("it panicked")))
+    handle.join().map_err(|_| panicked())
+}
+
+fn panicked() -> LayerError {
+    LayerError::io("finish", "a thread of a layer")(io::Error::other("it panicked"))
 }
 
 /// Known by its first six bytes.

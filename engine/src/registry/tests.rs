@@ -27,7 +27,8 @@ fn owner(team_id: i64) -> Owner {
 
 async fn registry(root: &std::path::Path, pool: &sqlx::SqlitePool) -> Registry {
     let spawner = Arc::new(Spawner::new(root));
-    let images = Images::open(root, pool.clone(), StorageBackend::Erofs, spawner).unwrap();
+    let transport = crate::upstream::Transport::new(Default::default(), Default::default());
+    let images = Images::open(root, pool.clone(), StorageBackend::Erofs, spawner, transport).unwrap();
     Registry::open(&images).await.unwrap()
 }
 

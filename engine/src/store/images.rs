@@ -73,6 +73,25 @@ pub(crate) async fn by_reference(pool: &SqlitePool, team_id: i64, reference: &st
     .await
 }
 
+pub(crate) async fn by_digest(
+    pool: &SqlitePool,
+    team_id: i64,
+    repository: &str,
+    digest: &str,
+) -> sqlx::Result<Option<ImageRow>> {
+    sqlx::query_as!(
+        ImageRow,
+        "SELECT i.id, i.config, i.diff_ids, i.size, i.high_ids, i.created_at
+         FROM image_digests d JOIN images i ON i.team_id = d.team_id AND i.id = d.image_id
+         WHERE d.team_id = ? AND d.repository = ? AND d.digest = ?",
+        team_id,
+        repository,
+        digest
+    )
+    .fetch_optional(pool)
+    .await
+}
+
 pub(crate) async fn insert(connection: &mut SqliteConnection, team_id: i64, row: &ImageRow) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO images (team_id, id, config, diff_ids, size, high_ids, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -4,6 +4,7 @@ pub(crate) mod containers;
 pub(crate) mod images;
 mod open;
 pub(crate) mod registry;
+pub(crate) mod upstream;
 pub(crate) mod volumes;
 
 pub use open::{OpenError, is_between_transactions, open};

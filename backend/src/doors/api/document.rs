@@ -25,6 +25,8 @@ use crate::auth::session;
         (name = "images", description = "Images"),
         (name = "volumes", description = "Volumes"),
         (name = "networks", description = "Networks"),
+        (name = "operations", description = "Pulls and pushes, which go on behind the answer"),
+        (name = "registries", description = "Other registries: how they are reached, with whose name, through which mirrors"),
         (name = "registry", description = "The registry inside: repositories and robots"),
         (name = "system", description = "Events and the host"),
         (name = "people", description = "Users, teams, members, tokens, audit trail"),

@@ -109,6 +109,7 @@ impl Problem {
             Kind::CommandNotFound => (StatusCode::BAD_REQUEST, "command-not-found", "no such program"),
             Kind::CommandNotRunnable => (StatusCode::BAD_REQUEST, "command-not-runnable", "not a program"),
             Kind::NotModified => (StatusCode::CONFLICT, "not-modified", "it is so already"),
+            Kind::Upstream => (StatusCode::BAD_GATEWAY, "upstream", "another server did not do its part"),
             Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "something of ours failed"),
         };
         if kind == Kind::Internal {

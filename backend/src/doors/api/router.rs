@@ -6,7 +6,9 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, ResponseError, dev::ResourceDef};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Problem, containers, execs, images, networks, people, repositories, robots, system, volumes};
+use super::{
+    Problem, containers, execs, images, networks, operations, people, registries, repositories, robots, system, volumes,
+};
 
 /// Most bytes of a JSON body.
 const JSON_BYTES: usize = 1 << 20;
@@ -15,7 +17,9 @@ const JSON_BYTES: usize = 1 << 20;
 pub fn configure(config: &mut ServiceConfig<'_>) {
     containers::configure(config);
     execs::configure(config);
+    operations::configure(config);
     images::configure(config);
+    registries::configure(config);
     networks::configure(config);
     volumes::configure(config);
     system::configure(config);

@@ -78,7 +78,7 @@ impl DockerError {
 impl From<ServiceError> for DockerError {
     fn from(error: ServiceError) -> Self {
         let status = status(error.kind());
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
+        if status == StatusCode::INTERNAL_SERVER_ERROR && error.kind() != Kind::Upstream {
             tracing::error!(error = sampan_engine::sentence(&error), "a request at the docker door failed");
         }
         let sentence = sentence(&error);
@@ -109,7 +109,8 @@ fn status(kind: Kind) -> StatusCode {
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
         Kind::NotModified => StatusCode::NOT_MODIFIED,
-        Kind::Exhausted | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        // As dockerd has it, for what another registry did as well.
+        Kind::Exhausted | Kind::Upstream | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

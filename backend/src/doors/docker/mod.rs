@@ -18,6 +18,7 @@ mod humans;
 mod images;
 mod listen;
 mod networks;
+mod registry_auth;
 mod router;
 mod system;
 mod times;

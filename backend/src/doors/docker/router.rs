@@ -65,9 +65,6 @@ const fn no_swarm(method: &'static str, path: &'static str) -> Route {
 
 const BUILD: &str =
     "building images comes with a later release: build elsewhere, `docker save`, and `docker load` here";
-const PULL: &str = "pulling images comes with a later release: `docker save` elsewhere and `docker load` here";
-const PUSH: &str = "pushing images comes with a later release";
-const LOGIN: &str = "logging in to registries comes with pulling, in a later release";
 const NETWORKS: &str = "networks beside bridge, host and none come with a later release";
 const PLUGINS: &str = "plugins are not offered";
 const SWARM: &str = "this host cannot be part of a swarm";
@@ -81,7 +78,7 @@ pub const ROUTES: &[Route] = &[
     here("GET", "/info", Verb::View, Noun::System, || get(system::info::info)),
     here("GET", "/events", Verb::Watch, Noun::Event, || get(system::events::events)),
     here("GET", "/system/df", Verb::View, Noun::System, || get(system::df::df)),
-    missing("POST", "/auth", LOGIN),
+    here("POST", "/auth", Verb::Pull, Noun::Image, || post(system::auth::auth)),
     here("GET", "/containers/json", Verb::List, Noun::Container, || get(containers::list::list)),
     here("POST", "/containers/create", Verb::Create, Noun::Container, || post(containers::create::create)),
     here("POST", "/containers/prune", Verb::Prune, Noun::Container, || post(containers::prune::prune)),
@@ -124,17 +121,17 @@ pub const ROUTES: &[Route] = &[
     here("GET", "/images/{name}/history", Verb::View, Noun::Image, || get(images::history::history)),
     here("POST", "/images/{name}/tag", Verb::Tag, Noun::Image, || post(images::tag::tag)),
     here("DELETE", "/images/{name}", Verb::Remove, Noun::Image, || delete(images::remove::remove)),
-    here("POST", "/images/create", Verb::Import, Noun::Image, || post(images::create::create)),
-    missing("GET", "/images/search", PULL),
+    here("POST", "/images/create", Verb::Pull, Noun::Image, || post(images::create::create)),
+    here("GET", "/images/search", Verb::Pull, Noun::Image, || get(images::search::search)),
     here("GET", "/images/get", Verb::Save, Noun::Image, || get(images::save::save_all)),
     here("GET", "/images/{name}/get", Verb::Save, Noun::Image, || get(images::save::save)),
-    missing("POST", "/images/{name}/push", PUSH),
+    here("POST", "/images/{name}/push", Verb::Push, Noun::Image, || post(images::push::push)),
     missing("POST", "/build", BUILD),
     open("POST", "/build/prune", || post(system::missing::no_build_cache)),
     missing("POST", "/build/cancel", BUILD),
     missing("POST", "/session", BUILD),
     missing("POST", "/grpc", BUILD),
-    missing("GET", "/distribution/{name}/json", PULL),
+    here("GET", "/distribution/{name}/json", Verb::Pull, Noun::Image, || get(images::distribution::distribution)),
     here("GET", "/volumes", Verb::List, Noun::Volume, || get(volumes::list::list)),
     here("POST", "/volumes/create", Verb::Create, Noun::Volume, || post(volumes::create::create)),
     here("POST", "/volumes/prune", Verb::Prune, Noun::Volume, || post(volumes::prune::prune)),

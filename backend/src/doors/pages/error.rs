@@ -62,6 +62,7 @@ impl PageError {
             Kind::Conflict | Kind::NotModified => (StatusCode::CONFLICT, "refused-failed"),
             Kind::Unsupported => (StatusCode::NOT_IMPLEMENTED, "refused-failed"),
             Kind::Exhausted => (StatusCode::INSUFFICIENT_STORAGE, "refused-failed"),
+            Kind::Upstream => (StatusCode::BAD_GATEWAY, "refused-failed"),
             Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "refused-failed"),
         };
         let text = match error.kind() {

@@ -176,6 +176,7 @@ fn path(row: &Row) -> String {
         "exec" => "9999",
         "tokens" => "2",
         "robots" => "1",
+        "operations" | "mirrors" => "9999",
         "assets" => "none.css",
         _ => CONTAINER,
     };
@@ -184,10 +185,12 @@ fn path(row: &Row) -> String {
         "networks" => "bridge",
         "users" => "developer",
         "repositories" => "app",
+        "distribution" => "nowhere.invalid%2Fa",
         "assets" => "none.css",
         _ => VOLUME,
     };
     let filled = row.path.replace("{id}", id).replace("{name}", name).replace("{team}", TEAM);
     let manifest = sampan_engine::digest::Digest::of(MANIFEST.as_bytes()).to_string();
-    filled.replace("{user}", "viewer").replace("{tag}", "latest").replace("{digest}", &manifest)
+    let filled = filled.replace("{user}", "viewer").replace("{host}", "localhost:5000");
+    filled.replace("{tag}", "latest").replace("{digest}", &manifest)
 }

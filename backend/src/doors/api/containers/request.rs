@@ -22,6 +22,9 @@ pub struct CreateBody {
     pub name: Option<String>,
     /// Reference or id of an image of the team
     pub image: String,
+    /// Whether it is pulled first: `missing`: when the team has none of that name, `always`, or `never`
+    #[serde(default)]
+    pub pull: PullBody,
     /// Replaces the image's entry point; an empty list takes it away
     entrypoint: Option<Vec<String>>,
     /// Replaces the image's command
@@ -217,6 +220,19 @@ pub struct PortBody {
     /// `tcp` or `udp`
     #[serde(default)]
     protocol: ProtocolBody,
+}
+
+/// When an image is pulled before a container is made of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PullBody {
+    /// It must be there
+    #[default]
+    Never,
+    /// When it is not there
+    Missing,
+    /// Whatever is there
+    Always,
 }
 
 /// `tcp` or `udp`.

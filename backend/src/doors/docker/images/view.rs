@@ -10,10 +10,14 @@ use crate::doors::docker::version::Version;
 
 /// One line of `list`. `usage`: what was counted, where a client asks for it.
 pub fn summary(image: &Image, usage: Option<&ImageUsage>, version: Version) -> Value {
-    let (mut tags, mut digests) = (names(image), Vec::<String>::new());
-    if tags.is_empty() && !version.knows(43) {
-        tags.push("<none>:<none>".to_owned());
-        digests.push("<none>@<none>".to_owned());
+    let (mut tags, mut digests) = (names(image), digests(image));
+    if !version.knows(43) {
+        if tags.is_empty() {
+            tags.push("<none>:<none>".to_owned());
+        }
+        if digests.is_empty() {
+            digests.push("<none>@<none>".to_owned());
+        }
     }
     let labels = &image.configuration.config.labels;
     let mut line = json!({
@@ -44,7 +48,7 @@ pub fn inspect(image: &Image, version: Version) -> Value {
     let mut whole = json!({
         "Id": image.id.to_string(),
         "RepoTags": names(image),
-        "RepoDigests": [],
+        "RepoDigests": digests(image),
         "Parent": "",
         "Comment": text("comment"),
         "Created": created.map_or_else(|| times::NEVER.to_owned(), |time| time.to_string()),
@@ -70,6 +74,11 @@ pub fn inspect(image: &Image, version: Version) -> Value {
 /// Its references, as Docker shows them.
 pub fn names(image: &Image) -> Vec<String> {
     image.tags.iter().map(ImageReference::familiar).collect()
+}
+
+/// The digests under which the team got it or gave it away.
+fn digests(image: &Image) -> Vec<String> {
+    image.digests.iter().map(ImageReference::familiar).collect()
 }
 
 /// Seconds since 1970 of a time in a configuration, else of when the team got it.

@@ -1,5 +1,6 @@
 //! What the instance says of itself, at Docker's door.
 
+pub mod auth;
 pub mod df;
 pub mod events;
 mod host;
