@@ -53,7 +53,7 @@ function countSelected(): void {
 }
 
 function keys(): void {
-  const places: Record<string, string> = { o: "/", c: "/containers", i: "/images", v: "/volumes", t: "/team" };
+  const places: Record<string, string> = { o: "/", c: "/containers", i: "/images", v: "/volumes", r: "/registry", t: "/team" };
   let go = false;
   document.addEventListener("keydown", (event) => {
     const target = event.target as HTMLElement;
@@ -88,8 +88,20 @@ export function toast(text: string, tone = ""): void {
   else box.addEventListener("click", () => box.remove());
 }
 
+/** Shows what copies a command where the browser lets a page do so; the command can be selected anyway. */
+function copies(): void {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      void navigator.clipboard.writeText(button.dataset.copy ?? "").then(() => toast(button.dataset.copied ?? ""));
+    });
+  }
+}
+
 liveParts();
 keys();
+copies();
 document.addEventListener("change", countSelected);
 followLog(document.querySelector<HTMLElement>("[data-log]"));
 upload(document.querySelector<HTMLFormElement>("[data-upload]"), (text) => toast(text, "bad"));

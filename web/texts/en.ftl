@@ -7,6 +7,7 @@ nav-containers = Containers
 nav-storage = Storage
 nav-images = Images
 nav-volumes = Volumes
+nav-registry = Registry
 nav-administration = Administration
 nav-account = Account
 nav-reference = API reference
@@ -260,6 +261,93 @@ volume-not-confirmed = { $value } was not removed: the typed name is another
 volumes-none = No volume yet
 volumes-none-hint = A volume keeps data when its container goes.
 anonymous = anonymous
+
+# Registry
+registry-summary = { $value ->
+    [one] 1 repository, { $other } in blobs
+   *[other] { $value } repositories, { $other } in blobs
+}
+registry-filter = Filter by name
+registry-none = No repository yet
+registry-none-hint = A repository is made by its first push.
+registry-no-match = No repository matches this filter
+registry-push = How to push
+registry-push-hint = Log in with your name and an API token of this team; under Team you can make one.
+registry-plain = This address has no TLS: docker takes it only when it is listed under insecure-registries. With sampan serve --https it needs no such entry.
+registry-bad-team = { $value } cannot be part of an image name. Rename the team to lower-case letters and digits, then push.
+repositories = Repositories
+tags = Tags
+tag = Tag
+manifests = Manifests
+digest = Digest
+public = public
+private = private
+settings = Settings
+copy-pull = Copy the pull command
+copied = Copied
+list-first = First page
+list-next = Next page
+repository-who = Who may pull
+repository-public-hint = Anybody (public)
+repository-private-hint = The team (private)
+repository-pushed = Last push
+repository-tags = { $value ->
+    [one] 1 tag
+   *[other] { $value } tags
+}
+repository-manifests = { $value ->
+    [one] 1 manifest
+   *[other] { $value } manifests
+}
+repository-pulls = { $value ->
+    [one] pulled once, at { $other }
+   *[other] pulled { $value } times, last at { $other }
+}
+repository-never-pulled = never pulled
+repository-no-tags = No tag names anything here.
+repository-untagged = Untagged manifests
+repository-untagged-note = no tag and no index names them
+manifest-about = about { $value }
+manifest-remove-hint = It is gone for good, and what only it needs is deleted.
+tag-remove-hint = The tag goes. Its manifest stays, and can be pulled by its digest until the rules take it.
+repository-immutable = Immutable: a push never moves one
+repository-movable = A push may move one
+repository-keep-tags = Newest tags to keep
+repository-keep-tags-of = { $value }
+repository-keep-all = all
+repository-keep-tags-hint = Older tags go. Empty: all stay.
+repository-keep-days = Days without a tag
+repository-keep-days-of = { $value }
+repository-keep-ever = for ever
+repository-keep-days-hint = An untagged manifest goes after so many days. Empty: it stays.
+repository-keep-wrong = Nothing was changed: tags to keep are a number from 1 on, days a number from 0 on, or empty.
+repository-retain = Apply the rules now
+repository-retain-hint = They are applied once a day.
+repository-retained = Tags that went: { $value }. Manifests that went: { $other }.
+repository-remove = Remove repository
+repository-remove-hint = All its tags and manifests are deleted for good. Containers that run from its images go on.
+repository-remove-confirm = Type { $value } to remove it
+robots = Robots
+robots-hint = A robot pulls or pushes for a program, such as a build server or another host.
+robots-none = No robot yet
+robots-none-hint = Its secret works for the registry only, and stops working when you revoke it.
+robot-login = Logs in as
+robot-access = May
+robot-pull = pull
+robot-push = pull and push
+robot-all = all of the team
+robot-repositories-hint = The beginning of their names, such as apps/. Empty: all of the team.
+robot-expires = Expires
+robot-lasting = never
+robot-expired = expired at { $value }
+robot-days = { $value ->
+    [one] in 1 day
+   *[other] in { $value } days
+}
+robot-used = Last use
+robot-new = Make robot
+robot-made = The robot was made
+robot-revoked = The robot was revoked
 
 # Team and account
 members = Members

@@ -1,5 +1,7 @@
 //! The registry inside. Pushes and removals are written to the audit trail; pulls are only counted.
 
+use std::collections::HashMap;
+
 use sampan_engine::digest::Digest;
 use sampan_engine::registry::{
     Blob, Change, Counts, Listed, ListedManifest, ListedTag, Manifest, NewManifest, Piece, Referrers, RegistryError,
@@ -185,9 +187,20 @@ pub async fn delete_blob(app: &App, target: &Granted<Remove, Repository>, digest
     Ok(())
 }
 
-/// The team's repositories by name, behind `after`.
-pub async fn list(app: &App, target: &Granted<List, Repositories>, after: &str, most: u32) -> Result<Vec<Listed>> {
-    Ok(app.engine.registry().list(target.owner(), after, most).await?)
+/// How many repositories the team has.
+pub async fn count(app: &App, target: &Granted<List, Repositories>) -> Result<u64> {
+    Ok(app.engine.registry().count(target.owner()).await?)
+}
+
+/// The team's repositories with `text` in their names, by name, behind `after`.
+pub async fn list(
+    app: &App,
+    target: &Granted<List, Repositories>,
+    text: &str,
+    after: &str,
+    most: u32,
+) -> Result<Vec<Listed>> {
+    Ok(app.engine.registry().list(target.owner(), text, after, most).await?)
 }
 
 /// What the team has in all.
@@ -214,6 +227,21 @@ pub async fn manifests(
     most: u32,
 ) -> Result<Vec<ListedManifest>> {
     Ok(app.engine.registry().manifests(there(target)?, after, most).await?)
+}
+
+/// Those of its manifests that neither a tag nor an index names, behind `after`.
+pub async fn untagged(
+    app: &App,
+    target: &Granted<View, Repository>,
+    after: &str,
+    most: u32,
+) -> Result<Vec<ListedManifest>> {
+    Ok(app.engine.registry().untagged(there(target)?, after, most).await?)
+}
+
+/// Bytes of the blobs that each of its manifests needs.
+pub async fn bytes(app: &App, target: &Granted<View, Repository>, digests: &[&str]) -> Result<HashMap<String, u64>> {
+    Ok(app.engine.registry().bytes(there(target)?, digests).await?)
 }
 
 /// Gives it other settings.

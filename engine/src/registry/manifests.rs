@@ -1,5 +1,7 @@
 //! Manifests: taken in, given out, listed, deleted.
 
+use std::collections::HashMap;
+
 use super::manifest::{Checked, check};
 use super::{MANIFEST_BYTES, Registry, RegistryError, Repository, Tag};
 use crate::clock::now_ns;
@@ -194,6 +196,35 @@ impl Registry {
         Ok(page.into_iter().map(ListedManifest::from).collect())
     }
 
+    /// Those that neither a tag nor an index names, in the order of their digests, behind `after`.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn untagged(
+        &self,
+        repository: &Repository,
+        after: &str,
+        most: u32,
+    ) -> Result<Vec<ListedManifest>, RegistryError> {
+        let page = rows::untagged(&self.shared.read, repository.id, after, i64::from(most)).await?;
+        Ok(page.into_iter().map(ListedManifest::from).collect())
+    }
+
+    /// Bytes of the blobs that each of the manifests needs, by itself or by those that it names, each blob once. One that
+    /// needs none is not in the answer.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn bytes(
+        &self,
+        repository: &Repository,
+        digests: &[&str],
+    ) -> Result<HashMap<String, u64>, RegistryError> {
+        let digests = serde_json::json!(digests).to_string();
+        let found = rows::bytes(&self.shared.read, repository.id, &digests).await?;
+        Ok(found.into_iter().map(|(digest, bytes)| (digest, bytes.unsigned_abs())).collect())
+    }
+
     /// Deletes a manifest with all its tags. One that an index needs stays.
     ///
     /// # Errors
@@ -226,7 +257,7 @@ async fn missing(
     let manifests = rows::among(connection, repository.id, &list(&checked.manifests)).await?;
     let mut unknown = Vec::new();
     for (needed, found) in [(&checked.blobs, blobs), (&checked.manifests, manifests)] {
-        let found: std::collections::HashMap<String, i64> = found.into_iter().collect();
+        let found: HashMap<String, i64> = found.into_iter().collect();
         for (digest, size) in needed {
             match found.get(&digest.to_string()) {
                 None => unknown.push(*digest),

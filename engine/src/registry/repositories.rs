@@ -47,6 +47,8 @@ pub struct Listed {
     pub repository: Repository,
     /// What lies in it.
     pub counts: Counts,
+    /// Last push of a manifest or a tag, nanoseconds since 1970; `None`: there was none.
+    pub pushed_at: Option<i64>,
 }
 
 /// Other settings; `None`: as it is.
@@ -108,7 +110,7 @@ impl From<ListedRow> for Listed {
             last_pulled_at: row.last_pulled_at,
             created_at: row.created_at,
         };
-        Self { repository: repository.into(), counts }
+        Self { repository: repository.into(), counts, pushed_at: Some(row.pushed_at).filter(|at| *at > 0) }
     }
 }
 
@@ -134,12 +136,20 @@ impl Registry {
         found.map(Repository::from).ok_or_else(|| RegistryError::RepositoryUnknown { name: name.to_owned() })
     }
 
-    /// The team's, by name, behind `after`.
+    /// How many the team has.
     ///
     /// # Errors
     /// [`RegistryError::Store`].
-    pub async fn list(&self, owner: &Owner, after: &str, most: u32) -> Result<Vec<Listed>, RegistryError> {
-        let page = rows::page(&self.shared.read, owner.team_id, after, i64::from(most)).await?;
+    pub async fn count(&self, owner: &Owner) -> Result<u64, RegistryError> {
+        Ok(rows::count(&self.shared.read, owner.team_id).await?.unsigned_abs())
+    }
+
+    /// The team's with `text` in their names, by name, behind `after`.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn list(&self, owner: &Owner, text: &str, after: &str, most: u32) -> Result<Vec<Listed>, RegistryError> {
+        let page = rows::page(&self.shared.read, owner.team_id, text, after, i64::from(most)).await?;
         Ok(page.into_iter().map(Listed::from).collect())
     }
 

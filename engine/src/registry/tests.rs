@@ -312,7 +312,7 @@ async fn a_hundred_thousand_tags_and_a_thousand_repositories_are_listed_by_their
     let tags = begun.elapsed();
     assert_eq!((page.len(), page[0].as_str()), (1_000, "v050001"));
     let begun = std::time::Instant::now();
-    assert_eq!(house.registry.list(&owner(1), "r0500", 100).await.unwrap().len(), 100);
+    assert_eq!(house.registry.list(&owner(1), "", "r0500", 100).await.unwrap().len(), 100);
     let repositories = begun.elapsed();
     let begun = std::time::Instant::now();
     assert_eq!(house.registry.catalog(&[1], "team1/r0500", 100).await.unwrap().len(), 100);

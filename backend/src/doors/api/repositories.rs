@@ -206,7 +206,7 @@ pub async fn list(app: Data<App>, known: Known, query: Query<PageQuery>) -> Answ
     let limit = page::limit(query.limit)?;
     let after: Option<String> = page::read(query.cursor.as_deref())?;
     let target = app.policy().team(&known.0, Repositories)?;
-    let found = registry::list(&app, &target, after.as_deref().unwrap_or_default(), limit + 1).await?;
+    let found = registry::list(&app, &target, "", after.as_deref().unwrap_or_default(), limit + 1).await?;
     Ok(Json(cut(found, limit, |listed| &listed.repository.name)))
 }
 

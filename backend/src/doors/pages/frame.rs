@@ -34,6 +34,8 @@ pub struct Frame {
     pub image_count: usize,
     /// Volumes of the team.
     pub volume_count: usize,
+    /// Repositories of the team.
+    pub repository_count: u64,
     /// What the last act did.
     pub notice: Option<Notice>,
 }

@@ -13,6 +13,7 @@ mod meter;
 mod new_container;
 mod overview;
 mod reader;
+mod registry;
 mod routes;
 mod setup;
 mod sign_in;

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::auth::session::{self, Session};
 use crate::policy::action::List;
-use crate::policy::{Containers, Images, Volumes};
+use crate::policy::{Containers, Images, Repositories, Volumes};
 use crate::service::{self, ServiceError};
 use crate::texts::{Language, Texts};
 
@@ -93,7 +93,7 @@ impl Reader {
     /// When the team's things cannot be counted.
     pub async fn frame(&self, app: &App, place: &'static str) -> Result<Frame, ServiceError> {
         let team = self.caller.team();
-        let (mut container_count, mut image_count, mut volume_count) = (0, 0, 0);
+        let (mut container_count, mut image_count, mut volume_count, mut repository_count) = (0, 0, 0, 0);
         if team.is_some() {
             let containers = app.policy().team::<List, _>(&self.caller, Containers)?;
             container_count = service::containers::list(app, &containers, true).len();
@@ -101,6 +101,8 @@ impl Reader {
             image_count = service::images::list(app, &images).await?.len();
             let volumes = app.policy().team::<List, _>(&self.caller, Volumes)?;
             volume_count = service::volumes::list(app, &volumes).await?.len();
+            let repositories = app.policy().team::<List, _>(&self.caller, Repositories)?;
+            repository_count = service::registry::count(app, &repositories).await?;
         }
         let system = rustix::system::uname();
         Ok(Frame {
@@ -118,6 +120,7 @@ impl Reader {
             container_count,
             image_count,
             volume_count,
+            repository_count,
             notice: self.notice.clone(),
         })
     }

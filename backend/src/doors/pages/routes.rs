@@ -3,7 +3,8 @@
 use actix_web::web::{self, ServiceConfig};
 
 use super::{
-    account, act, assets, container, containers, images, new_container, overview, setup, sign_in, team, volumes,
+    account, act, assets, container, containers, images, new_container, overview, registry, setup, sign_in, team,
+    volumes,
 };
 
 /// Method and path of each page, for the table test of the policy.
@@ -34,6 +35,16 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/volumes"),
     ("POST", "/volumes/new"),
     ("POST", "/volumes/remove"),
+    ("GET", "/registry"),
+    ("GET", "/registry/{name}"),
+    ("POST", "/registry/settings"),
+    ("POST", "/registry/rules"),
+    ("POST", "/registry/tags/remove"),
+    ("POST", "/registry/manifests/remove"),
+    ("POST", "/registry/remove"),
+    ("GET", "/robots"),
+    ("POST", "/robots"),
+    ("POST", "/robots/revoke"),
     ("GET", "/team"),
     ("POST", "/team/switch"),
     ("POST", "/team/members"),
@@ -78,6 +89,17 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/volumes", web::get().to(volumes::show))
         .route("/volumes/new", web::post().to(volumes::create))
         .route("/volumes/remove", web::post().to(volumes::remove))
+        .route("/registry", web::get().to(registry::list::show))
+        // A name may have slashes.
+        .route("/registry/{name:.+}", web::get().to(registry::repository::show))
+        .route("/registry/settings", web::post().to(registry::settings::change))
+        .route("/registry/rules", web::post().to(registry::settings::retain))
+        .route("/registry/tags/remove", web::post().to(registry::settings::remove_tag))
+        .route("/registry/manifests/remove", web::post().to(registry::settings::remove_manifest))
+        .route("/registry/remove", web::post().to(registry::settings::remove))
+        .route("/robots", web::get().to(registry::robots::show))
+        .route("/robots", web::post().to(registry::robots::create))
+        .route("/robots/revoke", web::post().to(registry::robots::revoke))
         .route("/team", web::get().to(team::show))
         .route("/team/switch", web::post().to(team::switch))
         .route("/team/members", web::post().to(team::add_member))

@@ -16,27 +16,27 @@ use crate::testing::{Instance, PASSWORD};
 const STEP: u64 = 30;
 
 /// An answer, as far as these tests look.
-struct Got {
-    status: u16,
+pub(super) struct Got {
+    pub(super) status: u16,
     cookies: Vec<Cookie<'static>>,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Got {
     /// The session's cookie that it sets.
-    fn session(&self) -> &Cookie<'static> {
+    pub(super) fn session(&self) -> &Cookie<'static> {
         self.cookies.iter().find(|cookie| cookie.name() == COOKIE).expect("a session's cookie")
     }
 
     /// What stands in the body between two texts.
-    fn between(&self, before: &str, after: &str) -> String {
+    pub(super) fn between(&self, before: &str, after: &str) -> String {
         let (_, rest) = self.body.split_once(before).expect(before);
         rest.split_once(after).expect(after).0.to_owned()
     }
 }
 
 /// Asks a server of its own for this request; what counts is in the instance.
-async fn ask(instance: &Instance, request: TestRequest, peer: &str) -> Got {
+pub(super) async fn ask(instance: &Instance, request: TestRequest, peer: &str) -> Got {
     let shared = Shared::new(instance.app.clone(), &Rendered::new().unwrap(), Patience::default());
     let site = init_service(site(shared)).await;
     let request = request.peer_addr(format!("{peer}:1024").parse().unwrap()).to_request();
@@ -68,7 +68,7 @@ fn login(name: &str, password: &str, code: &str) -> TestRequest {
     form("/login", &format!("name={name}&password={}&code={code}", password.replace(' ', "+")))
 }
 
-async fn sign_in(instance: &Instance, name: &str, password: &str, code: &str) -> Got {
+pub(super) async fn sign_in(instance: &Instance, name: &str, password: &str, code: &str) -> Got {
     ask(instance, login(name, password, code), "192.0.2.1").await
 }
 
@@ -79,7 +79,7 @@ async fn page(instance: &Instance, cookie: &str) -> u16 {
 }
 
 /// A form of somebody who is signed in, with the token of their session.
-async fn signed(instance: &Instance, cookie: &str, path: &str, body: &str) -> Got {
+pub(super) async fn signed(instance: &Instance, cookie: &str, path: &str, body: &str) -> Got {
     let session = crate::auth::session::find(&instance.app, cookie, crate::auth::Door::Pages).await.unwrap().unwrap();
     let request = form(path, &format!("csrf={}&{body}", session.csrf()));
     ask(instance, request.insert_header(("cookie", format!("{COOKIE}={cookie}"))), "192.0.2.1").await

@@ -8,7 +8,7 @@
 //! | [`body`], [`range`] | bytes on their way out |
 //! | [`error`] | refusals in the spec's JSON |
 
-mod address;
+pub(in crate::doors) mod address;
 mod blobs;
 mod body;
 mod error;

@@ -184,8 +184,8 @@ fn path(row: &Row) -> String {
         "images" => IMAGE,
         "networks" => "bridge",
         "users" => "developer",
-        "repositories" => "app",
         "distribution" => "nowhere.invalid%2Fa",
+        "repositories" | "registry" => "app",
         "assets" => "none.css",
         _ => VOLUME,
     };

@@ -64,6 +64,8 @@ pub enum Rule {
     PageMake,
     /// A page's form about the members of one's own team.
     PageOwn,
+    /// A page's form about a thing of the team that its owners decide about.
+    PageDecide,
     /// A page's form about what an administrator gives the team in view.
     PageGovern,
     /// A page: who is not known is sent to log in.
@@ -106,6 +108,7 @@ impl Row {
             Rule::Over => [forbidden; 6],
             Rule::PageMake => [sent, In, forbidden, In, In, In],
             Rule::PageOwn => [sent, In, forbidden, forbidden, In, In],
+            Rule::PageDecide => [sent, hidden, forbidden, forbidden, In, In],
             Rule::PageGovern => [sent, forbidden, forbidden, forbidden, forbidden, In],
             Rule::Page => [sent, In, In, In, In, In],
             Rule::PageOneself => [sent, hidden, hidden, In, hidden, In],
@@ -356,6 +359,16 @@ pub const ROWS: &[Row] = &[
     row("pages", "GET", "/volumes", Rule::Page, ""),
     row("pages", "POST", "/volumes/new", Rule::PageMake, "name=other"),
     row("pages", "POST", "/volumes/remove", Rule::PageMake, "volume=data&confirm=data"),
+    row("pages", "GET", "/registry", Rule::Page, ""),
+    row("pages", "GET", "/registry/{name}", Rule::PageOf, ""),
+    row("pages", "POST", "/registry/settings", Rule::PageDecide, "repository=app&public=true&keep_tags=5"),
+    row("pages", "POST", "/registry/rules", Rule::PageDecide, "repository=app"),
+    row("pages", "POST", "/registry/tags/remove", Rule::PageDecide, "repository=app&tag=latest"),
+    row("pages", "POST", "/registry/manifests/remove", Rule::PageDecide, "repository=app&digest=sha256:0"),
+    row("pages", "POST", "/registry/remove", Rule::PageDecide, "repository=app&confirm=app"),
+    row("pages", "GET", "/robots", Rule::PageOwn, ""),
+    row("pages", "POST", "/robots", Rule::PageOwn, "name=other"),
+    row("pages", "POST", "/robots/revoke", Rule::PageDecide, "robot=1"),
     row("pages", "GET", "/team", Rule::Page, ""),
     row("pages", "POST", "/team/switch", Rule::PageOf, "team=blue"),
     row("pages", "POST", "/team/members", Rule::PageOwn, "user=stranger&role=viewer"),

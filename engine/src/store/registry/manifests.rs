@@ -78,6 +78,49 @@ pub(crate) async fn page(
     .await
 }
 
+/// Those that neither a tag nor an index names, in the order of their digests, behind `after`.
+pub(crate) async fn untagged(
+    pool: &SqlitePool,
+    repository_id: i64,
+    after: &str,
+    most: i64,
+) -> sqlx::Result<Vec<ListedRow>> {
+    sqlx::query_as!(
+        ListedRow,
+        r#"SELECT digest, media_type, size, artifact_type, subject, pushed_by, pushed_at, '[]' AS "tags!: String"
+           FROM manifests m WHERE repository_id = ?1 AND digest > ?2
+           AND NOT EXISTS (SELECT 1 FROM repository_tags t WHERE t.repository_id = ?1 AND t.digest = m.digest)
+           AND NOT EXISTS (SELECT 1 FROM manifest_links l
+                           WHERE l.repository_id = ?1 AND l.child = m.digest AND l.kind = 'manifest')
+           ORDER BY digest LIMIT ?3"#,
+        repository_id,
+        after,
+        most
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Bytes of the blobs that each of `digests` (a JSON list of manifests) needs, by itself or by the manifests that it
+/// names; each blob once. One that needs none is not in the answer.
+pub(crate) async fn bytes(pool: &SqlitePool, repository_id: i64, digests: &str) -> sqlx::Result<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"WITH RECURSIVE needed (top, digest, kind) AS (
+               SELECT value, value, 'manifest' FROM json_each(?2)
+               UNION
+               SELECT n.top, l.child, l.kind FROM needed n
+               JOIN manifest_links l ON l.repository_id = ?1 AND l.parent = n.digest WHERE n.kind = 'manifest')
+           SELECT n.top AS "top!: String", sum(b.size) AS "bytes!: i64"
+           FROM needed n JOIN repository_blobs b ON b.repository_id = ?1 AND b.digest = n.digest
+           WHERE n.kind = 'blob' GROUP BY n.top"#,
+        repository_id,
+        digests
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.top, row.bytes)).collect())
+}
+
 /// What is about the manifest `subject`, in the order of their digests, behind `after`; of one type, or of any.
 pub(crate) async fn referrers(
     pool: &SqlitePool,

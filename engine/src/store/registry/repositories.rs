@@ -33,6 +33,8 @@ pub(crate) struct ListedRow {
     pub tags: i64,
     pub manifests: i64,
     pub bytes: i64,
+    /// 0: nothing was pushed yet.
+    pub pushed_at: i64,
 }
 
 pub(crate) async fn find(pool: &SqlitePool, team_id: i64, name: &str) -> sqlx::Result<Option<RepositoryRow>> {
@@ -73,17 +75,34 @@ pub(crate) async fn insert(pool: &SqlitePool, team_id: i64, name: &str, now: i64
     .map(drop)
 }
 
-/// The team's, by name, behind `after`.
-pub(crate) async fn page(pool: &SqlitePool, team_id: i64, after: &str, most: i64) -> sqlx::Result<Vec<ListedRow>> {
+/// How many a team has.
+pub(crate) async fn count(pool: &SqlitePool, team_id: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM repositories WHERE team_id = ?"#, team_id)
+        .fetch_one(pool)
+        .await
+}
+
+/// The team's with `text` in their names, by name, behind `after`.
+pub(crate) async fn page(
+    pool: &SqlitePool,
+    team_id: i64,
+    text: &str,
+    after: &str,
+    most: i64,
+) -> sqlx::Result<Vec<ListedRow>> {
     sqlx::query_as!(
         ListedRow,
         r#"SELECT id, team_id, name, public AS "public: bool", immutable_tags AS "immutable_tags: bool", keep_tags,
                   keep_untagged_days, pulls, last_pulled_at, created_at,
                   (SELECT count(*) FROM repository_tags t WHERE t.repository_id = r.id) AS "tags!: i64",
                   (SELECT count(*) FROM manifests m WHERE m.repository_id = r.id) AS "manifests!: i64",
-                  (SELECT coalesce(sum(b.size), 0) FROM repository_blobs b WHERE b.repository_id = r.id) AS "bytes!: i64"
-           FROM repositories r WHERE team_id = ? AND name > ? ORDER BY name LIMIT ?"#,
+                  (SELECT coalesce(sum(b.size), 0) FROM repository_blobs b WHERE b.repository_id = r.id) AS "bytes!: i64",
+                  max((SELECT coalesce(max(m.pushed_at), 0) FROM manifests m WHERE m.repository_id = r.id),
+                      (SELECT coalesce(max(t.tagged_at), 0) FROM repository_tags t WHERE t.repository_id = r.id))
+                      AS "pushed_at!: i64"
+           FROM repositories r WHERE team_id = ? AND instr(name, ?) > 0 AND name > ? ORDER BY name LIMIT ?"#,
         team_id,
+        text,
         after,
         most
     )
