@@ -10,7 +10,7 @@ use sampan_engine::upstream::Credentials;
 use serde_json::json;
 use tokio::io::AsyncRead;
 
-use super::{Result, ServiceError, registries};
+use super::{Result, ServiceError, own_registry, registries};
 use crate::app::App;
 use crate::policy::action::{Import, List, Load, Prune, Pull, Push, Remove, Save, Tag, View};
 use crate::policy::{Granted, Image, Images};
@@ -96,6 +96,14 @@ pub async fn pull(
     tell: &(dyn Fn(PullEvent) + Send + Sync),
 ) -> Result<Vec<Pulled>> {
     let PullOrder { reference, platform, given, all } = order;
+    if let Some(name) = own_registry::named(app, &reference)? {
+        let how = (platform.as_deref(), given);
+        let pulled = own_registry::pull(app, &target, &name, (&reference, all), how, tell).await?;
+        for image in &pulled {
+            app.note(&target, &reference.familiar(), json!({ "image": image.id, "digest": image.digest }));
+        }
+        return Ok(pulled);
+    }
     let credentials = registries::credentials(app, target.owner(), reference.registry(), given).await?;
     let request = PullRequest { reference, platform, credentials, elevated: target.is_elevated() };
     let images = app.engine.images();
@@ -130,6 +138,13 @@ pub async fn push(
     given: Option<Credentials>,
     tell: &(dyn Fn(PushEvent) + Send + Sync),
 ) -> Result<Vec<Pushed>> {
+    if let Some(name) = own_registry::named(app, &reference)? {
+        let pushed = own_registry::push(app, &target, &name, (&reference, all), given, tell).await?;
+        for one in &pushed {
+            app.note(&target, &reference.familiar_name(), json!({ "tag": one.tag, "digest": one.digest }));
+        }
+        return Ok(pushed);
+    }
     let credentials = registries::credentials(app, target.owner(), reference.registry(), given).await?;
     let request = PushRequest { reference, all, credentials, elevated: target.is_elevated() };
     let pushed = app.engine.images().push(target.owner(), &request, tell).await?;

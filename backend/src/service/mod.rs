@@ -11,6 +11,7 @@ pub mod host;
 pub mod images;
 pub mod members;
 pub mod operations;
+mod own_registry;
 pub mod registries;
 pub mod registry;
 pub mod registry_rounds;

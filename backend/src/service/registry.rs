@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use sampan_engine::digest::Digest;
+use sampan_engine::images::{Image, PullEvent, Pulled};
+use sampan_engine::reference::ImageReference;
 use sampan_engine::registry::{
     Blob, Change, Counts, Listed, ListedManifest, ListedTag, Manifest, NewManifest, Piece, Referrers, RegistryError,
     Repository as Seen, Retained, Stored, Tag, TeamUsage, Upload,
@@ -14,7 +16,7 @@ use super::Result;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::policy::action::{List, Prune, Pull, Push, Remove, Update, View};
-use crate::policy::{Action, Granted, Repositories, Repository};
+use crate::policy::{Action, Granted, Images, Repositories, Repository};
 
 /// A tag or a digest, as a client names a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,6 +169,27 @@ pub async fn put_manifest(
     let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
     app.note(target, target.noun().name().whole(), json!({ "digest": stored.digest, "tags": tags }));
     Ok(stored)
+}
+
+/// Gives an image of the engine to the repository under a tag: no byte is copied.
+pub(super) async fn publish(app: &App, target: &Granted<Push, Repository>, image: &Image, tag: &Tag) -> Result<Stored> {
+    let repository = made(app, target).await?;
+    let stored = app.engine.registry().publish(image, &repository, tag, &target.caller().actor()).await?;
+    app.note(target, target.noun().name().whole(), json!({ "digest": stored.digest, "tags": [tag.as_str()] }));
+    Ok(stored)
+}
+
+/// Makes what `reference` names in the repository an image of the team in view.
+pub(super) async fn obtain(
+    app: &App,
+    source: &Granted<Pull, Repository>,
+    target: &Granted<Pull, Images>,
+    reference: &ImageReference,
+    platform: Option<&str>,
+    tell: &(dyn Fn(PullEvent) + Send + Sync),
+) -> Result<Pulled> {
+    let registry = app.engine.registry();
+    Ok(registry.obtain(target.owner(), there(source)?, reference, platform, tell).await?)
 }
 
 /// Takes a tag away, or a manifest with all its tags.

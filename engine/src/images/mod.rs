@@ -29,6 +29,7 @@ mod remove;
 mod save;
 mod send;
 mod tag;
+mod take;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -47,6 +48,7 @@ pub use push::{PushEvent, PushRequest, PushStep, Pushed};
 pub use remove::Removed;
 pub use save::Archive as SavedArchive;
 pub use tag::Tagged;
+pub(crate) use take::{Document, Kept, Next};
 pub use usage::{ImageUsage, Usage};
 
 /// Most layers of one image: each is a device of its merged index. Docker's own limit is 125.

@@ -41,6 +41,8 @@ pub struct NewManifest<'a> {
 pub struct Stored {
     /// The manifest's digest.
     pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
     /// What it is about, if it is.
     pub subject: Option<Digest>,
 }
@@ -104,7 +106,7 @@ impl Registry {
         let storing = tokio::task::spawn_blocking(move || content.put(&bytes));
         storing.await.map_err(super::error::joining)??;
         self.record(repository, &checked, (digest, size), new).await?;
-        Ok(Stored { digest, subject: checked.subject })
+        Ok(Stored { digest, size: size as u64, subject: checked.subject })
     }
 
     /// A look before anything is written.

@@ -7,6 +7,7 @@
 
 mod blobs;
 mod error;
+mod exchange;
 mod handle;
 mod manifest;
 mod manifests;
@@ -23,6 +24,7 @@ mod uploads;
 
 pub use blobs::Blob;
 pub use error::RegistryError;
+pub use exchange::ObtainError;
 pub use handle::Registry;
 pub use manifest::{INDEX, Kind as ManifestKind, MANIFEST_BYTES};
 pub use manifests::{ListedManifest, Manifest, NewManifest, Stored};

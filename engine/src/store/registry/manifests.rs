@@ -227,6 +227,23 @@ pub(crate) async fn parents(pool: &SqlitePool, repository_id: i64, digest: &str)
     .await
 }
 
+/// Manifests that need a blob.
+pub(crate) async fn naming(
+    pool: &SqlitePool,
+    repository_id: i64,
+    digest: &str,
+    most: i64,
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "SELECT parent FROM manifest_links WHERE repository_id = ? AND child = ? AND kind = 'blob' LIMIT ?",
+        repository_id,
+        digest,
+        most
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Removes those that no tag names since `before`, that no index needs, and that are about no manifest that is there;
 /// gives their digests.
 pub(crate) async fn delete_untagged(
