@@ -39,7 +39,6 @@ pub fn make_room(data_root: &Path) {
 /// As open(2), fallocate(2).
 pub fn fill(data_root: &Path) -> io::Result<()> {
     let root = File::open(data_root)?;
-    #[expect(clippy::unnecessary_cast, reason = "its type differs between architectures")]
     if fstatfs(&root)?.f_type as i64 == TMPFS {
         return Ok(());
     }
