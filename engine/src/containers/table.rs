@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{Container, ContainerError, State};
 use crate::owner::Owner;
@@ -27,7 +27,9 @@ pub(crate) struct Slot {
     /// Its monitor told of it since the engine was opened.
     pub(super) reported: AtomicBool,
     /// Clients that read its log; its folder goes when they are gone.
-    readers: watch::Sender<usize>,
+    readers: Mutex<usize>,
+    /// The last of them has gone.
+    unread: Notify,
     /// Pid of the main process whose health is being watched.
     pub(super) probed: Mutex<Option<i32>>,
 }
@@ -56,7 +58,8 @@ impl Slot {
             needs_release: AtomicBool::new(false),
             root_fits: AtomicBool::new(false),
             reported: AtomicBool::new(false),
-            readers: watch::Sender::new(0),
+            readers: Mutex::default(),
+            unread: Notify::new(),
             probed: Mutex::default(),
         }
     }
@@ -101,14 +104,25 @@ impl Slot {
 
     /// Keeps the container's files until the guard is dropped.
     pub(super) fn read_guard(self: &Arc<Self>) -> ReadGuard {
-        self.readers.send_modify(|readers| *readers += 1);
+        *self.readers() += 1;
         ReadGuard { slot: self.clone() }
     }
 
     /// Waits until nobody reads its files.
     pub(super) async fn unread(&self) {
-        // The sender lives in `self`, so the wait cannot fail.
-        let _ = self.readers.subscribe().wait_for(|readers| *readers == 0).await;
+        loop {
+            let mut gone = std::pin::pin!(self.unread.notified());
+            // From here on, so that none that goes between the look and the wait is missed.
+            gone.as_mut().enable();
+            if *self.readers() == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    fn readers(&self) -> MutexGuard<'_, usize> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,7 +134,11 @@ pub(super) struct ReadGuard {
 
 impl Drop for ReadGuard {
     fn drop(&mut self) {
-        self.slot.readers.send_modify(|readers| *readers -= 1);
+        let mut readers = self.slot.readers();
+        *readers -= 1;
+        if *readers == 0 {
+            self.slot.unread.notify_waiters();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What containers use.
 
+mod points;
 mod sample;
 mod watch;
 

@@ -1,6 +1,6 @@
 //! Statistics: at once, every second for who watches, every ten seconds for the charts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use sampan_runtime::cgroups::Layout;
 
+use super::points::Points;
 use super::sample::{Point, Sample, Source};
 use crate::containers::{Container, ContainerError, Containers, State};
 use crate::engine::Shared;
@@ -18,8 +19,6 @@ use crate::owner::Owner;
 const WATCHED: Duration = Duration::from_secs(1);
 /// Between two points of a chart.
 const CHART: Duration = Duration::from_secs(10);
-/// Points kept: ten minutes.
-const POINTS: usize = 60;
 
 /// Readings, one a second.
 pub type SampleStream = Pin<Box<dyn Stream<Item = Arc<Sample>> + Send>>;
@@ -33,7 +32,7 @@ pub struct Stats {
 /// The charts' points, of containers that run.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    by_id: Mutex<HashMap<String, VecDeque<Point>>>,
+    by_id: Mutex<HashMap<String, Points>>,
 }
 
 /// One container's last reading. Its files are opened anew each time: a dozen held for each of a thousand containers
@@ -73,7 +72,7 @@ impl Stats {
     pub fn history(&self, owner: &Owner, reference: &str) -> Result<Vec<Point>, ContainerError> {
         let container = Containers { shared: self.shared.clone() }.get(owner, reference)?;
         let charts = self.shared.history.by_id.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(charts.get(&container.id).map(|points| points.iter().copied().collect()).unwrap_or_default())
+        Ok(charts.get(&container.id).map(Points::all).unwrap_or_default())
     }
 
     fn source(&self, container: &Container) -> Result<Source, ContainerError> {
@@ -136,10 +135,9 @@ fn take_points(shared: &Shared, charts: &mut HashMap<String, Chart>) {
         charts.insert(id.clone(), Chart { pid: container.run.pid, last: sample });
         let mut history = shared.history.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         let points = history.entry(id.clone()).or_default();
-        if points.len() == POINTS {
-            points.pop_front();
+        if let Some(point) = &point {
+            points.add(point);
         }
-        points.extend(point);
     }
     shared.history.by_id.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| running.contains_key(id));
 }
