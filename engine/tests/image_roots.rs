@@ -238,10 +238,13 @@ fn shows_nothing_of_the_host(name: &str, root: &Path) -> Result<()> {
 /// Files of the stores that a refused load left behind.
 fn leftovers(data_root: &Path) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
-    for folder in ["content", "content/tmp", "layers", "layers/tmp", "layers/merged", "layers/folders"] {
-        for entry in std::fs::read_dir(data_root.join(folder))? {
+    let folders =
+        ["content", "content/tmp", "content/uploads", "layers", "layers/tmp", "layers/merged", "layers/folders"];
+    let of_the_stores = folders.map(|folder| data_root.join(folder));
+    for folder in &of_the_stores {
+        for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
-            if !path.ends_with("tmp") && !path.ends_with("merged") && !path.ends_with("folders") {
+            if !of_the_stores.contains(&path) {
                 left.push(path);
             }
         }
