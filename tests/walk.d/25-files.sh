@@ -9,10 +9,10 @@ carried() {
   local second=$!
   trap 'kill $second; wait $second; "$sampan" down --purge --data-root "$other/data" --state-root "$other/state"; rm -rf "$other"' EXIT
   within 30 curl -sSf "http://127.0.0.1:$port/healthz"
-  id=$(docker image inspect -f '{{.Id}}' debian)
-  docker save debian | command docker -H "unix://$other/docker.sock" load -q
-  is "$(command docker -H "unix://$other/docker.sock" image inspect -f '{{.Id}}' debian)" "$id"
-  is "$(command docker -H "unix://$other/docker.sock" run --rm debian cat /etc/debian_version)" "$(docker run --rm debian cat /etc/debian_version)"
+  id=$(docker image inspect -f '{{.Id}}' debian:bookworm)
+  docker save debian:bookworm | command docker -H "unix://$other/docker.sock" load -q
+  is "$(command docker -H "unix://$other/docker.sock" image inspect -f '{{.Id}}' debian:bookworm)" "$id"
+  is "$(command docker -H "unix://$other/docker.sock" run --rm debian:bookworm cat /etc/debian_version)" "$(docker run --rm debian:bookworm cat /etc/debian_version)"
 }
 promise "an image saved here and loaded on another data root has the same id" carried
 
@@ -57,9 +57,9 @@ committed() {
 promise "docker commit makes an image that runs, deletions included" committed
 
 flattened() {
-  docker create --name flat debian true >/dev/null
+  docker create --name flat debian:bookworm true >/dev/null
   docker export flat | docker import -c 'CMD ["cat", "/etc/debian_version"]' - flat:1
-  is "$(docker run --rm flat:1)" "$(docker run --rm debian cat /etc/debian_version)"
+  is "$(docker run --rm flat:1)" "$(docker run --rm debian:bookworm cat /etc/debian_version)"
   docker rm flat; docker rmi flat:1
 }
 promise "an exported container is an image again by import" flattened

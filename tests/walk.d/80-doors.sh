@@ -13,7 +13,7 @@ bad_input() {
   is "$(status -H "Authorization: Bearer $TOKEN" "$url/api/v1/containers/none")" 404
   is "$(status -H "Authorization: Bearer wrong" "$url/api/v1/containers")" 401
   is "$(status --unix-socket "$sock" http://d/v1.45/containers/create -d '{' -H 'Content-Type: application/json')" 400
-  is "$(status --unix-socket "$sock" http://d/v1.45/images/create?fromImage=busybox -X POST)" 501
+  is "$(status --unix-socket "$sock" http://d/v1.45/build -X POST)" 501
 }
 promise "bad input gets the right status at each door" bad_input
 socket_inside() {
