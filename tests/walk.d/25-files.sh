@@ -7,7 +7,8 @@ carried() {
   "$sampan" serve --data-root "$other/data" --state-root "$other/state" --http "127.0.0.1:$port" \
     --docker-sock "$other/docker.sock" >"$other/log" 2>&1 &
   local second=$!
-  trap 'kill $second; wait $second; "$sampan" down --purge --data-root "$other/data" --state-root "$other/state"; rm -rf "$other"' EXIT
+  # The names are gone when the trap runs.
+  trap "kill $second; wait $second || true; '$sampan' down --purge --data-root '$other/data' --state-root '$other/state'; rm -rf '$other'" EXIT
   within 30 curl -sSf "http://127.0.0.1:$port/healthz"
   id=$(docker image inspect -f '{{.Id}}' debian:bookworm)
   docker save debian:bookworm | command docker -H "unix://$other/docker.sock" load -q
