@@ -46,7 +46,7 @@ pub enum Command {
     },
     /// Says what kernel and host offer, what is missing, and the fix to type
     Preflight(Box<Flags>),
-    /// Reads everything that is stored, names what is damaged and who needs it; ends with 1 when anything is
+    /// Reads database, blobs, layers and indexes, names what is damaged and who needs it; ends with 1 when anything is
     Doctor {
         /// Mends what can be made anew and takes out what cannot; no server may run meanwhile
         #[arg(long)]

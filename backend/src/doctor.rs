@@ -1,4 +1,4 @@
-//! `sampan doctor`: everything that is stored, read and compared.
+//! `sampan doctor`: database, blobs, layers and indexes, read and compared.
 
 use std::path::Path;
 

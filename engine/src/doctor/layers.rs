@@ -21,7 +21,7 @@ pub(super) async fn examine(patient: &Patient, report: &mut Report) -> Result<()
     let looked = stream::iter(all).map(|diff_id| look(patient.layers.clone(), diff_id)).buffer_unordered(AT_ONCE);
     let damaged: BTreeMap<Digest, Vec<LayerDamage>> = looked.try_collect().await?;
     for (diff_id, damages) in damaged.into_iter().filter(|(_, damages)| !damages.is_empty()) {
-        report.findings.extend(mend(patient, &diff_id, &damages)?);
+        report.findings.push(mend(patient, &diff_id, &damages)?);
     }
     let torn = |report: &Report, diff_id: &Digest| {
         let name = diff_id.to_string();
@@ -40,7 +40,7 @@ async fn look(layers: LayerStore, diff_id: Digest) -> Result<(Digest, Vec<LayerD
     Ok((diff_id, found))
 }
 
-fn mend(patient: &Patient, diff_id: &Digest, damages: &[LayerDamage]) -> Result<Vec<Finding>, DoctorError> {
+fn mend(patient: &Patient, diff_id: &Digest, damages: &[LayerDamage]) -> Result<Finding, DoctorError> {
     let users = patient.users(|image| image.diff_ids.contains(diff_id));
     let tar = damages.iter().find_map(|damage| match damage {
         LayerDamage::Tar(why) => Some(why.clone()),
@@ -64,7 +64,7 @@ fn mend(patient: &Patient, diff_id: &Digest, damages: &[LayerDamage]) -> Result<
             (damage, if repair { Outcome::Repaired } else { Outcome::Repairable })
         }
     };
-    Ok(vec![Finding { part: Part::Layer, name: diff_id.to_string(), damage, users, outcome }])
+    Ok(Finding { part: Part::Layer, name: diff_id.to_string(), damage, users, outcome })
 }
 
 fn look_at_root(patient: &Patient, diff_ids: &[Digest]) -> Result<Option<Finding>, DoctorError> {

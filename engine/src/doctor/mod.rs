@@ -1,5 +1,5 @@
-//! Looks at everything that a data root stores: database, blobs, layers, indexes; names what is damaged and who uses it,
-//! and repairs what can be made anew.
+//! Looks at what images are made of: database, blobs, layers, indexes; names what is damaged and who uses it, and repairs
+//! what can be made anew. Not at unpacked layers, which are root's, nor at what belongs to containers and volumes.
 //!
 //! Examining reads only, and may go on beside a running server. Repairing wants the data root for itself
 //! ([`crate::host::claim_alone`]).
