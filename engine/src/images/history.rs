@@ -17,6 +17,8 @@ pub struct HistoryLine {
     pub tags: Vec<String>,
     /// Bytes of its layer's tar; 0 for a step without a layer.
     pub size: u64,
+    /// Its layer; `None`: it made none.
+    pub diff_id: Option<Digest>,
     /// A remark.
     pub comment: String,
 }
@@ -33,29 +35,32 @@ impl Images {
             image
                 .diff_ids
                 .iter()
-                .map(|diff_id| layers.facts(diff_id).map(|facts| facts.size))
+                .map(|diff_id| layers.facts(diff_id).map(|facts| (facts.size, *diff_id)))
                 .collect::<Result<Vec<_>, _>>()
         };
         let sizes = sizes(&image).map_err(|source| ImageError::Root { source })?;
         let mut sizes = sizes.into_iter();
         let mut lines: Vec<HistoryLine> = Vec::new();
         for entry in &image.configuration.history {
+            let layer = if entry.empty_layer { None } else { sizes.next() };
             lines.push(HistoryLine {
                 id: None,
                 created: entry.created.clone(),
                 created_by: entry.created_by.clone(),
                 tags: Vec::new(),
-                size: if entry.empty_layer { 0 } else { sizes.next().unwrap_or_default() },
+                size: layer.map_or(0, |(size, _)| size),
+                diff_id: layer.map(|(_, diff_id)| diff_id),
                 comment: entry.comment.clone(),
             });
         }
         // Layers that the configuration forgot to tell about.
-        lines.extend(sizes.map(|size| HistoryLine {
+        lines.extend(sizes.map(|(size, diff_id)| HistoryLine {
             id: None,
             created: None,
             created_by: String::new(),
             tags: Vec::new(),
             size,
+            diff_id: Some(diff_id),
             comment: String::new(),
         }));
         lines.reverse();

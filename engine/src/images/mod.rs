@@ -3,6 +3,7 @@
 
 mod archive;
 mod config;
+mod difference;
 mod distribution;
 mod docker_archive;
 mod document;
@@ -35,6 +36,9 @@ mod tests;
 mod usage;
 
 pub use config::{CONFIG_BYTES, HealthCheck, HistoryEntry, ImageConfiguration, ProcessConfiguration, RootFs};
+pub use difference::{
+    Change, Difference, FileDifference, FileKind, Files, PackageDifference, Packages, Setting, SettingKind, Side, Total,
+};
 pub use distribution::Distribution;
 pub use error::ImageError;
 pub use handle::{Image, Images, StorageBackend};
@@ -49,7 +53,7 @@ pub use remove::Removed;
 pub use save::Archive as SavedArchive;
 pub use tag::Tagged;
 pub(crate) use take::{Document, Kept, Next};
-pub use usage::{ImageUsage, Usage};
+pub use usage::{ImageUsage, LayerUsage, Usage};
 
 /// Most layers of one image: each is a device of its merged index. Docker's own limit is 125.
 pub const LAYERS_MAX: usize = 127;

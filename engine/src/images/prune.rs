@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::usage::{Piece, pieces};
+use super::usage::{Piece, in_repositories, pieces};
 use super::{ImageError, Images, Removed};
 use crate::digest::Digest;
 use crate::owner::Owner;
@@ -62,7 +62,9 @@ impl Images {
             .into_iter()
             .flat_map(|(_, diff_ids)| pieces(&serde_json::from_str::<Vec<Digest>>(&diff_ids).unwrap_or_default()))
             .collect();
-        let doomed: HashSet<Piece> = doomed.difference(&marked).copied().collect();
+        let repositories = in_repositories(&mut transaction, None).await?;
+        let doomed: HashSet<Piece> =
+            doomed.into_iter().filter(|piece| !marked.contains(piece) && !repositories.contains(piece)).collect();
         let layers = images::layers(&mut transaction).await?;
         let is_doomed = |id: &str| id.parse().is_ok_and(|id| doomed.contains(&Piece::Layer(id)));
         let tars = layers.iter().filter(|layer| is_doomed(&layer.diff_id));

@@ -248,6 +248,45 @@ async fn prune_takes_the_nameless_and_with_all_the_unused() {
     assert_eq!(host.names(1).await, Vec::<String>::new());
 }
 
+/// Three images: two share their lower layer, the third has a layer that a repository of the team keeps, too.
+#[tokio::test]
+async fn what_images_take_of_the_disk_is_what_their_removal_gives_back() {
+    let host = Host::new().await;
+    let team = owner(1);
+    let (base, a, b, c) = (layer("base"), layer("a"), tar(&[Entry::file("b", &[1; 90_000])]), layer("c"));
+    host.load(1, &saved(&["one"], &[&base, &a], &[&base, &a])).await.unwrap();
+    let two = host.load(1, &saved(&["two"], &[&base, &b], &[&base, &b])).await.unwrap()[0].id;
+    host.load(1, &saved(&["three"], &[&c], &[&c])).await.unwrap();
+    // Another team's image keeps nothing of this team's.
+    host.load(2, &saved(&["one"], &[&base, &a], &[&base, &a])).await.unwrap();
+    sqlx::query("INSERT INTO repositories (id, team_id, name, created_at) VALUES (1, 1, 'app', 1)")
+        .execute(&host.pool)
+        .await
+        .unwrap();
+    let blob = sqlx::query("INSERT INTO repository_blobs VALUES (1, ?, 1, 1)").bind(Digest::of(&c).to_string());
+    blob.execute(&host.pool).await.unwrap();
+    host.container(&two, "exited").await;
+
+    let on_disk = |tar: &[u8]| host.images.shared.layers.facts(&Digest::of(tar)).unwrap().disk_bytes;
+    let usage = host.images.usage(&team).await.unwrap();
+    let of = |name: &str| usage.images.iter().find(|one| one.image.shown() == format!("{name}:latest")).unwrap();
+    let told = |name: &str| (of(name).unique_bytes, of(name).shared_bytes, of(name).freed_bytes);
+    assert_eq!(told("one"), (on_disk(&a), on_disk(&base), on_disk(&a)));
+    assert_eq!(told("two"), (on_disk(&b), on_disk(&base), on_disk(&b)));
+    assert_eq!(told("three"), (on_disk(&c), 0, 0));
+    assert_eq!(of("one").layers.iter().map(|layer| layer.images).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(usage.layers_bytes, on_disk(&a) + on_disk(&b) + on_disk(&c) + on_disk(&base));
+    assert_eq!((usage.reclaimable_bytes, usage.unused_kept_bytes), (on_disk(&a), on_disk(&base) + on_disk(&c)));
+
+    // The other team gone, a prune gives back what was told.
+    host.images.remove(&owner(2), "one", false).await.unwrap();
+    let all = PruneFilter { all: true, ..PruneFilter::default() };
+    let before = host.layers();
+    assert_eq!(host.images.prune(&team, &all).await.unwrap().reclaimed_bytes, usage.reclaimable_bytes);
+    host.images.sweep().await.unwrap();
+    assert_eq!(before - host.layers(), 1);
+}
+
 #[tokio::test]
 async fn short_ids_of_several_images_are_ambiguous() {
     let host = Host::new().await;

@@ -210,3 +210,17 @@ pub(crate) async fn marks(connection: &mut SqliteConnection) -> sqlx::Result<Vec
     let rows = sqlx::query!("SELECT DISTINCT id, diff_ids FROM images").fetch_all(connection).await?;
     Ok(rows.into_iter().map(|row| (row.id, row.diff_ids)).collect())
 }
+
+/// Layers that are blobs of repositories, too: of one team's, or of all.
+pub(crate) async fn layers_in_repositories(
+    connection: &mut SqliteConnection,
+    team_id: Option<i64>,
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT b.digest AS "digest!" FROM repository_blobs b JOIN repositories r ON r.id = b.repository_id
+         JOIN layers l ON l.diff_id = b.digest WHERE r.team_id = COALESCE(?, r.team_id)"#,
+        team_id
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -58,6 +58,13 @@ pub struct Found {
     pub unconfirmed: bool,
 }
 
+impl State {
+    /// How long it is passed over from now on.
+    pub fn rests(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
 impl Health {
     /// How a place is; `None`: nothing is known against it.
     pub fn of(&self, endpoint: &str) -> Option<State> {
