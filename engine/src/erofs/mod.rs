@@ -9,7 +9,7 @@ mod read;
 pub mod tree;
 mod write;
 
-pub use read::read;
+pub use read::{Index, read};
 pub use write::{Marks, write};
 
 /// One further device of an index. Its place in the table, counted from 1, is what files name.

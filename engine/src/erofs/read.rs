@@ -7,10 +7,10 @@ use super::format::*;
 use super::tree::{Attributes, Body, Data, Device, Folder, Meta, Node, NodeId, ROOT, Tree};
 use super::{DeviceSlot, ReadError};
 
-struct Reader<'a> {
+/// An index whose nodes are read one by one: what is not asked for costs nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Index<'a> {
     bytes: &'a [u8],
-    tree: Tree,
-    known: HashMap<u64, NodeId>,
 }
 
 /// Reads a whole index back into a tree and its device table; the marks of a layer become marks again.
@@ -18,45 +18,63 @@ struct Reader<'a> {
 /// # Errors
 /// [`ReadError`] for whatever `write` does not write.
 pub fn read(bytes: &[u8]) -> Result<(Tree, Vec<DeviceSlot>), ReadError> {
-    let mut reader = Reader { bytes, tree: Tree::new(), known: HashMap::new() };
-    if reader.u32(SUPER)? != MAGIC || reader.take(SUPER + 12, 1)? != [BLOCK_BITS] {
-        return Err(ReadError("no EROFS image with blocks of 512 bytes"));
-    }
-    if reader.u32(SUPER + 80)? != INCOMPATIBLE_CHUNKED | INCOMPATIBLE_DEVICES {
-        return Err(ReadError("features of another writer"));
-    }
-    let devices = reader.devices()?;
-    let root = u64::from(reader.u16(SUPER + 14)?);
-    let node = reader.node(root)?;
+    let index = Index::open(bytes)?;
+    let devices = index.devices()?;
+    let (mut tree, mut known) = (Tree::new(), HashMap::<u64, NodeId>::new());
+    let root = index.root()?;
+    let node = index.node(root)?;
     if node.folder().is_none() {
         return Err(ReadError("the root is no folder"));
     }
-    *reader.tree.node_mut(ROOT) = node;
-    reader.known.insert(root, ROOT);
+    *tree.node_mut(ROOT) = node;
+    known.insert(root, ROOT);
     let mut open = vec![(root, ROOT)];
     while let Some((nid, folder)) = open.pop() {
-        for (name, child) in reader.entries(nid)? {
-            if let Some(id) = reader.known.get(&child) {
-                if reader.tree.node(*id).folder().is_some() {
+        for (name, child) in index.entries(nid)? {
+            if let Some(id) = known.get(&child) {
+                if tree.node(*id).folder().is_some() {
                     return Err(ReadError("a folder with two names"));
                 }
-                reader.tree.link(folder, name, *id);
+                tree.link(folder, name, *id);
                 continue;
             }
-            let node = reader.node(child)?;
+            let node = index.node(child)?;
             let is_folder = node.folder().is_some();
-            let id = reader.tree.add(node);
-            reader.known.insert(child, id);
-            reader.tree.link(folder, name, id);
+            let id = tree.add(node);
+            known.insert(child, id);
+            tree.link(folder, name, id);
             if is_folder {
                 open.push((child, id));
             }
         }
     }
-    Ok((reader.tree, devices))
+    Ok((tree, devices))
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Index<'a> {
+    /// Looks at the superblock only.
+    ///
+    /// # Errors
+    /// [`ReadError`] for what no writer of ours wrote.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, ReadError> {
+        let index = Self { bytes };
+        if index.u32(SUPER)? != MAGIC || index.take(SUPER + 12, 1)? != [BLOCK_BITS] {
+            return Err(ReadError("no EROFS image with blocks of 512 bytes"));
+        }
+        if index.u32(SUPER + 80)? != INCOMPATIBLE_CHUNKED | INCOMPATIBLE_DEVICES {
+            return Err(ReadError("features of another writer"));
+        }
+        Ok(index)
+    }
+
+    /// The number of the root folder.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the image ends early.
+    pub fn root(&self) -> Result<u64, ReadError> {
+        self.u16(SUPER + 14).map(u64::from)
+    }
+
     fn take(&self, at: usize, length: usize) -> Result<&'a [u8], ReadError> {
         let end = at.checked_add(length).ok_or(ReadError("an offset outside of the image"))?;
         self.bytes.get(at..end).ok_or(ReadError("an offset outside of the image"))
@@ -98,7 +116,11 @@ impl<'a> Reader<'a> {
         Ok(INODE_BYTES + if words == 0 { 0 } else { ATTRIBUTES_HEADER + (words - 1) * 4 })
     }
 
-    fn node(&self, nid: u64) -> Result<Node, ReadError> {
+    /// One node; the folders among them without what is in them.
+    ///
+    /// # Errors
+    /// [`ReadError`] for a number or a node that is none.
+    pub fn node(&self, nid: u64) -> Result<Node, ReadError> {
         let at = self.at(nid)?;
         self.take(at, INODE_BYTES)?;
         let mode = self.u16(at + 4)?;
@@ -171,8 +193,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Names and node numbers of a folder, without `.` and `..`.
-    fn entries(&self, nid: u64) -> Result<Vec<(&'a [u8], u64)>, ReadError> {
+    /// Names and node numbers of a folder that [`Self::node`] gave, without `.` and `..`, in the order of their bytes.
+    ///
+    /// # Errors
+    /// [`ReadError`] for a damaged folder.
+    pub fn entries(&self, nid: u64) -> Result<Vec<(&'a [u8], u64)>, ReadError> {
         let wrong = ReadError("a damaged folder");
         let mut found = Vec::new();
         for block in self.content(self.at(nid)?)?.chunks(BLOCK) {

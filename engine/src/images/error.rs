@@ -163,6 +163,14 @@ pub enum ImageError {
     /// A blob could not be stored or read.
     #[error("cannot store the image's blobs")]
     Content(#[from] ContentError),
+    /// A layer that only its packed bytes are here of.
+    #[error("layer {layer} of {reference} was never unpacked here: pull it once, then it can be compared")]
+    NotUnpacked {
+        /// As people call it.
+        reference: String,
+        /// Of its packed bytes.
+        layer: Digest,
+    },
     /// Containers use it.
     #[error("conflict: unable to {act} ({remedy}) - {reason}")]
     InUse {
@@ -231,7 +239,7 @@ impl ImageError {
             Self::Platform { .. } => Kind::Unsupported,
             Self::Layer { source, .. } | Self::Root { source } => source.kind(),
             Self::Content(source) => source.kind(),
-            Self::InUse { .. } => Kind::Conflict,
+            Self::InUse { .. } | Self::NotUnpacked { .. } => Kind::Conflict,
             Self::Unpacked { source } => source.kind(),
             Self::Write { source, .. } => crate::content::kind_of_io(source),
             Self::Store { .. } | Self::Damaged { .. } => Kind::Internal,

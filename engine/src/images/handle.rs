@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub flights: Flights,
     /// Held while a layer is packed: that takes all cores.
     pub packing: tokio::sync::Mutex<()>,
+    /// Held while two images are compared: that takes memory for both indexes.
+    pub comparing: tokio::sync::Mutex<()>,
     pub backend: StorageBackend,
     /// Unpacks layers and removes what it unpacked.
     pub spawner: Arc<Spawner>,
@@ -111,6 +113,7 @@ impl Images {
             health: Health::default(),
             flights: Flights::default(),
             packing: tokio::sync::Mutex::default(),
+            comparing: tokio::sync::Mutex::default(),
             backend,
             spawner,
             unpacking: tokio::sync::Mutex::default(),

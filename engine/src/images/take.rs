@@ -14,7 +14,7 @@ use super::load::checked;
 use super::plan::{Plan, Wanted};
 use super::provenance::{Packed, Provenance};
 use super::pull::{LayerStep, PullEvent, Pulled, Tell, repository};
-use super::{ImageConfiguration, ImageError, Images, LAYERS_MAX};
+use super::{ImageConfiguration, ImageError, Images, LAYERS_MAX, Side};
 use crate::digest::Digest;
 use crate::layers::NewLayer;
 use crate::owner::Owner;
@@ -123,7 +123,7 @@ impl Images {
         let (mut new, mut packed, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for ((layer, diff_id), file) in layers.iter().zip(&diff_ids).zip(files) {
             let say = |step| tell(PullEvent::Layer { digest: layer.digest, step });
-            if !seen.insert(layer.digest) || self.is_unpacked_from(layer, diff_id).await? {
+            if !seen.insert(layer.digest) || self.is_unpacked_from(&layer.digest, diff_id).await? {
                 say(LayerStep::Exists);
                 continue;
             }
@@ -161,14 +161,39 @@ impl Images {
         Ok(Pulled { id: config.digest, digest: top.digest, newer })
     }
 
-    async fn is_unpacked_from(&self, layer: &Descriptor, diff_id: &Digest) -> Result<bool, ImageError> {
+    /// An image of a repository, to be compared, whose layers are all unpacked from these very bytes.
+    ///
+    /// # Errors
+    /// [`ImageError::NotUnpacked`], [`ImageError::Configuration`].
+    pub(crate) async fn side(
+        &self,
+        reference: &ImageReference,
+        configuration: &[u8],
+        layers: &[Digest],
+    ) -> Result<Side, ImageError> {
+        let configuration = ImageConfiguration::parse(configuration)?;
+        let diff_ids = configuration.rootfs.diff_ids.clone();
+        if layers.len() != diff_ids.len() || layers.len() > LAYERS_MAX {
+            let (found, most) = (layers.len(), LAYERS_MAX);
+            let reason = format!("it names {} layers, and the manifest {found} (at most {most})", diff_ids.len());
+            return Err(ImageError::Configuration { reason });
+        }
+        for (layer, diff_id) in layers.iter().zip(&diff_ids) {
+            if !self.is_unpacked_from(layer, diff_id).await? {
+                return Err(ImageError::NotUnpacked { reference: reference.familiar(), layer: *layer });
+            }
+        }
+        Ok(Side { configuration, diff_ids })
+    }
+
+    async fn is_unpacked_from(&self, layer: &Digest, diff_id: &Digest) -> Result<bool, ImageError> {
         if !self.shared.layers.contains(diff_id) {
             return Ok(false);
         }
-        if layer.digest == *diff_id {
+        if layer == diff_id {
             return Ok(true);
         }
-        let known = store::packed(&self.shared.pool, &layer.digest.to_string()).await?;
+        let known = store::packed(&self.shared.pool, &layer.to_string()).await?;
         Ok(known.is_some_and(|known| known.diff_id == diff_id.to_string()))
     }
 }

@@ -19,6 +19,7 @@ mod error;
 mod framing;
 mod index;
 mod ingest;
+pub(crate) mod look;
 mod merge;
 mod names;
 mod sparse;

@@ -8,7 +8,7 @@ use super::manifest::MANIFEST;
 use super::{Manifest, NewManifest, Registry, RegistryError, Repository, Stored, Tag};
 use crate::clock::now_ns;
 use crate::digest::Digest;
-use crate::images::{Document, Image, ImageError, Images, Kept, Next, PullEvent, Pulled};
+use crate::images::{Document, Image, ImageError, Images, Kept, Next, PullEvent, Pulled, Side};
 use crate::owner::Owner;
 use crate::reference::ImageReference;
 use crate::store::registry::{blobs, manifests};
@@ -104,20 +104,46 @@ impl Registry {
             (None, tag) => self.manifest_by_tag(repository, &tag?).await?,
         };
         let top = document(top);
-        let mut manifest = top.clone();
+        let (manifest, config, layers) = self.image(repository, reference, top.clone(), platform).await?;
+        let configuration = self.small_blob(repository, &config).await?;
+        let mut files = Vec::new();
+        for layer in &layers {
+            files.push(self.blob(repository, layer).await?.file);
+        }
+        let kept = Kept { reference: reference.clone(), top, manifest, configuration, layers: files };
+        self.count_pull(repository);
+        Ok(self.shared.images.take(owner, kept, platform, tell).await?)
+    }
+
+    /// The image that a manifest of the repository is or leads to, to be compared with another one; `reference` is how
+    /// people call it. Only of layers that are unpacked here.
+    ///
+    /// # Errors
+    /// [`ImageError::NotUnpacked`], or it is no image for this host.
+    pub async fn side(
+        &self,
+        repository: &Repository,
+        reference: &ImageReference,
+        top: Manifest,
+    ) -> Result<Side, ObtainError> {
+        let (_, config, layers) = self.image(repository, reference, document(top), None).await?;
+        let configuration = self.small_blob(repository, &config).await?;
+        Ok(self.shared.images.side(reference, &configuration, &layers).await?)
+    }
+
+    /// The image's own manifest behind all indexes, its configuration and its layers.
+    async fn image(
+        &self,
+        repository: &Repository,
+        reference: &ImageReference,
+        top: Document,
+        platform: Option<&str>,
+    ) -> Result<(Document, Digest, Vec<Digest>), ObtainError> {
+        let mut manifest = top;
         for _ in 0..DEPTH_MAX {
             match Images::next_of(reference, &manifest, platform)? {
                 Next::Manifest(digest) => manifest = document(self.manifest(repository, &digest).await?),
-                Next::Blobs(config, layers) => {
-                    let configuration = self.small_blob(repository, &config).await?;
-                    let mut files = Vec::new();
-                    for layer in &layers {
-                        files.push(self.blob(repository, layer).await?.file);
-                    }
-                    let kept = Kept { reference: reference.clone(), top, manifest, configuration, layers: files };
-                    self.count_pull(repository);
-                    return Ok(self.shared.images.take(owner, kept, platform, tell).await?);
-                }
+                Next::Blobs(config, layers) => return Ok((manifest, config, layers)),
             }
         }
         let reason = "its indexes are nested too deeply".to_owned();
