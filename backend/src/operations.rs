@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sampan_engine::images::{LayerStep, PullEvent, PushEvent, PushStep};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ns;
@@ -22,6 +23,7 @@ const NOTES: usize = 100;
 pub struct Operations {
     all: Mutex<BTreeMap<u64, Arc<Operation>>>,
     next: Mutex<u64>,
+    changes: watch::Sender<()>,
 }
 
 /// One piece of work.
@@ -39,6 +41,7 @@ pub struct Operation {
     pub begun_at: i64,
     now: Mutex<Progress>,
     cancel: CancellationToken,
+    changes: watch::Sender<()>,
 }
 
 /// How far a piece of work is.
@@ -124,6 +127,8 @@ impl Operation {
         if let Some((current, total)) = moved {
             (layer.current, layer.total) = (current, total);
         }
+        drop(now);
+        self.changes.send_replace(());
     }
 
     fn note(&self, text: String) {
@@ -131,6 +136,8 @@ impl Operation {
         if now.notes.len() < NOTES {
             now.notes.push(text);
         }
+        drop(now);
+        self.changes.send_replace(());
     }
 
     /// A pull got further.
@@ -167,6 +174,8 @@ impl Operation {
         now.state = state;
         now.digests = digests;
         now.ended_at = Some(now_ns());
+        drop(now);
+        self.changes.send_replace(());
     }
 }
 
@@ -206,8 +215,10 @@ impl Operations {
             begun_at: now_ns(),
             now: Mutex::new(now),
             cancel: CancellationToken::new(),
+            changes: self.changes.clone(),
         });
         all.insert(operation.id, operation.clone());
+        self.changes.send_replace(());
         Some(operation)
     }
 
@@ -224,6 +235,12 @@ impl Operations {
     /// Forgets one.
     pub fn forget(&self, id: u64) {
         self.lock().remove(&id);
+        self.changes.send_replace(());
+    }
+
+    /// Told whenever any of them changes, whosever it is.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Operation>>> {

@@ -2,6 +2,7 @@
 import { followLog } from "./log";
 import { keepConnected } from "./live";
 import { newContainer } from "./new-container";
+import { followOperations } from "./operations";
 import { upload } from "./upload";
 
 /** Fetches this page's live part again and puts it in place, unless the reader is in the middle of it. */
@@ -33,6 +34,7 @@ function liveParts(): void {
     setTimeout(() => { waiting = false; void Promise.all(parts.map(refresh)); }, 900);
   };
   let missed = false;
+  document.addEventListener("stale", soon);
   document.addEventListener("visibilitychange", () => { if (!document.hidden && missed) { missed = false; soon(); } });
   keepConnected("/live/events", () => ({}), { text: soon, open: () => undefined }, (on) => {
     mark.hidden = false;
@@ -40,7 +42,8 @@ function liveParts(): void {
     mark.textContent = on ? (mark.dataset.liveText ?? "") : off;
   });
   // Figures move without events.
-  if (parts.some((part) => part.dataset.live !== "images" && part.dataset.live !== "volumes")) setInterval(soon, 5000);
+  const still = ["images", "image", "volumes", "operation"];
+  if (parts.some((part) => !still.includes(part.dataset.live ?? ""))) setInterval(soon, 5000);
 }
 
 function countSelected(): void {
@@ -105,4 +108,5 @@ copies();
 document.addEventListener("change", countSelected);
 followLog(document.querySelector<HTMLElement>("[data-log]"));
 upload(document.querySelector<HTMLFormElement>("[data-upload]"), (text) => toast(text, "bad"));
+followOperations();
 newContainer(document.querySelector<HTMLFormElement>("[data-new-container]"));

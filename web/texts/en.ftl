@@ -236,6 +236,50 @@ new-no-image = This team has no image yet. Load one first.
 new-bad-line = { $other } cannot be read: { $value }
 
 # Images and volumes
+image-pull = Pull image
+image-pull-note = from its registry, with the team's name there where one is kept
+pull = Pull
+platform = Platform
+platform-own = this host's
+all-tags = All tags
+pull-of = Pull { $value }
+push-of = Push { $value }
+cancel = Cancel
+dismiss = Dismiss
+work-running = Under way
+work-done = Done
+work-cancelled = Given up
+work-failed = Failed
+work-leave = It goes on when you leave this page; Images lists it.
+work-given-up = Given up. What came is removed.
+work-forgotten = Dismissed
+work-begun = begun at { $value }
+work-layers = { $value ->
+    [one] 1 layer
+   *[other] { $value } layers
+}
+layer-waiting = waiting
+layer-exists = there already
+layer-coming = downloading
+layer-going = uploading
+layer-done = done
+images-filter = Filter by name or id
+images-only-unused = Only unused
+images-no-match = No image matches these filters
+images-unused = { $value ->
+    [one] 1 unused image holds { $other }.
+   *[other] { $value } unused images hold { $other }.
+}
+images-unused-kept = Another { $value } of their layers stay, because images in use or repositories share them.
+images-prune = { $value ->
+    [one] Remove 1, free { $other }…
+   *[other] Remove { $value }, free { $other }…
+}
+images-prune-hint = All images that no container uses go, with their names. They can be pulled or loaded again.
+images-prune-do = Remove unused images
+images-pruned = Unused images were removed: { $value } were freed.
+own = Own
+shared = Shared
 image-load = Load image
 image-load-note = a docker archive or an OCI layout, as docker save makes it
 image-load-failed = The image was not loaded.
@@ -246,10 +290,68 @@ images-summary = { $value ->
    *[other] { $value } images, { $other } in layers
 }
 images-none = No image yet
-images-none-hint = Load an archive here, or run: docker load
+images-none-hint = Pull one by its name, load an archive here, or run: docker load
 image-id = Id
 image-untagged = untagged
 image-in-use = A container uses it.
+image-made = made { $value }
+image-came = here since { $value }
+image-in-layers = { $value ->
+    [one] { $other } in 1 layer
+   *[other] { $other } in { $value } layers
+}
+image-shared = { $value } shared
+image-own = { $value } of its own
+image-frees = removing frees { $value }
+image-count = { $value ->
+    [one] 1 image
+   *[other] { $value } images
+}
+image-author = Author
+image-save = Save as file
+image-remove-hint = The image and all its names go. It can be pulled or loaded again.
+image-used-by-none = No container uses it.
+image-new-name = Further name
+image-tag = Add name
+image-tagged = The image is also { $value } now
+image-push = Push
+image-push-hint = It goes to the registry that stands in the name; add a name to push it elsewhere.
+push = Push
+untag = Take off
+copy = Copy
+exposed-ports = Exposed ports
+stop-signal = Stop signal
+entrypoint = Entrypoint
+compare = What changed
+compare-with = Compared with
+compare-do = Compare
+difference-turn = The other way round
+difference-before = Before
+difference-after = After
+difference-added = added
+difference-changed = changed
+difference-removed = removed
+difference-meta = owner or mode
+difference-no-settings = Containers of both are started in the same way.
+difference-no-packages = No package differs.
+difference-no-files = No file differs. Times do not count.
+difference-packages-of = { $value } before, { $other } after; dpkg and apk
+difference-packages-not-read = The database of { $value } is not read: its packages are not listed here.
+difference-packages-incomplete = A database was too large to be read whole.
+difference-not-compared = { $value ->
+    [one] 1 file of the same size was not compared: more bytes than are read for one page.
+   *[other] { $value } files of the same size were not compared: more bytes than are read for one page.
+}
+and-more = and { $value } more
+files = Files
+file = File
+files-added = { $value } added, { $other }
+files-changed = { $value } changed, { $other }
+files-removed = { $value } removed, { $other }
+packages = Packages
+package = Package
+setting = Setting
+shell = Shell
 size = Size
 used-by = Used by
 unused = unused
@@ -275,6 +377,48 @@ registry-push = How to push
 registry-push-hint = Log in with your name and an API token of this team; under Team you can make one.
 registry-plain = This address has no TLS: docker takes it only when it is listed under insecure-registries. With sampan serve --https it needs no such entry.
 registry-bad-team = { $value } cannot be part of an image name. Rename the team to lower-case letters and digits, then push.
+nav-registries = Other registries
+registries-hint = Where images come from and go to: Docker Hub, registries on the internet and in your network.
+credentials = Names at registries
+credentials-note = used for this team's pulls and pushes; passwords are sealed and never shown
+credentials-none = No name is kept: registries are asked as nobody.
+credential-new = Keep a name and a password
+credential-secret = Password
+credential-secret-hint = Or an access token in its place, which is better: it can be revoked at the registry.
+credential-kept = { $other } is used at { $value } now
+mirrors = Mirrors
+mirrors-note = asked in their order before the registry; every byte is checked by its digest
+mirrors-none = No mirror: each registry is asked itself.
+mirror = Mirror
+mirror-new = Add mirror
+mirror-removed = The mirror was removed
+mirror-order = Order
+mirror-order-hint = The lowest is asked first.
+mirror-on = asked
+mirror-off = Not asked
+mirror-well = Asked; nothing is known against it
+mirror-again = Failed before; it is asked again
+mirror-rests = Failed; passed over for { $value }
+mirror-lied = Gave wrong bytes; passed over for { $value }
+registry-rules = How registries are reached
+registry-rules-note = registries on the internet need no entry
+registry-rules-none = Nothing is said: teams reach the internet, administrators this host as well.
+registry-rule-new = Say how a registry is reached
+registry-reach = Reach
+registry-plain-http = without TLS
+registry-own-ca = own certificates
+registry-teams-may = teams may reach it at a private address
+registry-administrators-only = administrators may reach it at a private address
+registry-ca = Certificates
+registry-ca-hint = PEM of those that may have signed its own. Empty: those that this host trusts.
+proxies = Proxies
+proxies-note = from the configuration
+served = What served what
+served-note = each place that gave something to a pull of this team
+served-none = Nothing was pulled yet.
+served-at = When
+served-by = Served by
+blobs = Blobs
 repositories = Repositories
 tags = Tags
 tag = Tag

@@ -1,9 +1,10 @@
 //! Images.
 
 use sampan_engine::events::Action;
-use sampan_engine::images::{Distribution, PullEvent, PullRequest, Pulled, PushEvent, PushRequest, Pushed};
+use sampan_engine::images::{Difference, Distribution, PullEvent, PullRequest, Pulled, PushEvent, PushRequest, Pushed};
 use sampan_engine::images::{
-    HistoryLine, Image as Seen, Loaded, Making, Progress, PruneFilter, Pruned, Removed, SavedArchive, Tagged, Usage,
+    HistoryLine, Image as Seen, ImageUsage, Loaded, Making, Progress, PruneFilter, Pruned, Removed, SavedArchive,
+    Tagged, Usage,
 };
 use sampan_engine::reference::ImageReference;
 use sampan_engine::upstream::Credentials;
@@ -175,6 +176,22 @@ pub async fn prune(app: &App, target: Granted<Prune, Images>, filter: &PruneFilt
     let pruned = app.engine.images().prune(target.owner(), filter).await?;
     app.note(&target, "unused images", json!({ "bytes": pruned.reclaimed_bytes }));
     Ok(pruned)
+}
+
+/// What is different between two; at most `most` of files and of packages each are listed.
+pub async fn difference(
+    app: &App,
+    before: &Granted<View, Image>,
+    after: &Granted<View, Image>,
+    most: usize,
+) -> Result<Difference> {
+    let names = (before.noun().reference().as_str(), after.noun().reference().as_str());
+    Ok(app.engine.images().difference(before.owner(), names, most).await?)
+}
+
+/// What one takes of the disk.
+pub async fn usage_of(app: &App, target: &Granted<View, Image>) -> Result<ImageUsage> {
+    Ok(app.engine.images().usage_of(target.owner(), target.noun().reference()).await?)
 }
 
 /// What the team's images take of the disk.

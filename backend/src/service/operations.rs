@@ -1,7 +1,9 @@
 //! Pulls and pushes that go on behind the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::{Stream, stream};
 use sampan_engine::images::{Pulled, Pushed};
 use sampan_engine::reference::ImageReference;
 use sampan_engine::upstream::Credentials;
@@ -13,6 +15,9 @@ use crate::app::App;
 use crate::operations::{Operation, State, UNDER_WAY};
 use crate::policy::action::{List, Pull, Push, Remove, View};
 use crate::policy::{Denied, Granted, Image, Images, NounKind, Operations};
+
+/// Who watches is told of all that changed in so long at once.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// Begins a pull.
 pub fn pull(app: &Arc<App>, target: Granted<Pull, Images>, order: PullOrder) -> Result<Arc<Operation>> {
@@ -73,20 +78,35 @@ pub fn list(app: &App, target: &Granted<List, Operations>) -> Vec<Arc<Operation>
     app.operations.of(target.owner().team_id)
 }
 
+/// The team's, newest first: as they are, and again whenever any of them got further.
+pub fn watch(app: Arc<App>, target: &Granted<List, Operations>) -> impl Stream<Item = Vec<Arc<Operation>>> + use<> {
+    let (team_id, changes) = (target.owner().team_id, app.operations.changes());
+    stream::unfold((app, changes, false), move |(app, mut changes, told)| async move {
+        if told {
+            changes.changed().await.ok()?;
+            tokio::time::sleep(TOGETHER).await;
+            changes.mark_unchanged();
+        }
+        let all = app.operations.of(team_id);
+        Some((all, (app, changes, true)))
+    })
+}
+
 /// One of the team's.
 pub fn inspect(app: &App, target: &Granted<View, Operations>, id: u64) -> Result<Arc<Operation>> {
     find(app, target.owner().team_id, id)
 }
 
-/// Gives one up, or forgets one that ended.
-pub fn remove(app: &App, target: &Granted<Remove, Operations>, id: u64) -> Result<()> {
+/// Gives one up, or forgets one that ended; whether it was under way.
+pub fn remove(app: &App, target: &Granted<Remove, Operations>, id: u64) -> Result<bool> {
     let operation = find(app, target.owner().team_id, id)?;
-    if operation.progress().state != State::Running {
+    let running = operation.progress().state == State::Running;
+    if !running {
         app.operations.forget(id);
     }
     operation.cancel();
     app.note(target, &operation.reference, json!({ "operation": operation.kind }));
-    Ok(())
+    Ok(running)
 }
 
 fn find(app: &App, team_id: i64, id: u64) -> Result<Arc<Operation>> {

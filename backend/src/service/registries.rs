@@ -1,7 +1,7 @@
 //! Other registries: how they are reached, with whose name, what served what.
 
 use sampan_engine::owner::Owner;
-use sampan_engine::upstream::{Credentials, Hit, Mirror, MirrorState, Registry, Served};
+use sampan_engine::upstream::{Credentials, Hit, Mirror, MirrorState, Proxies, Registry, Served};
 use serde_json::json;
 
 use super::{Result, ServiceError, record};
@@ -33,6 +33,11 @@ pub async fn put(app: &App, target: Granted<Create, Registries>, registry: &Regi
 pub async fn remove(app: &App, target: Granted<Remove, Registries>, host: &str) -> Result<()> {
     app.engine.images().registries().remove(host).await?;
     record(app, &target, host, None, json!({})).await
+}
+
+/// Through what other registries are reached, without names and passwords.
+pub fn proxies(app: &App, _target: &Granted<List, Registries>) -> Proxies {
+    app.config.proxies.shown()
 }
 
 /// The mirrors of all registries.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sampan_engine::digest::Digest;
-use sampan_engine::images::{Image, PullEvent, Pulled};
+use sampan_engine::images::{Difference, Image, ImageError, PullEvent, Pulled, Side};
 use sampan_engine::reference::ImageReference;
 use sampan_engine::registry::{
     Blob, Change, Counts, Listed, ListedManifest, ListedTag, Manifest, NewManifest, Piece, Referrers, RegistryError,
@@ -25,6 +25,21 @@ pub enum Named {
     Tag(Tag),
     /// By digest.
     Digest(Digest),
+}
+
+impl std::str::FromStr for Named {
+    type Err = RegistryError;
+
+    /// A digest where it has a colon, which no tag has.
+    fn from_str(text: &str) -> std::result::Result<Self, RegistryError> {
+        match text.contains(':') {
+            true => text
+                .parse()
+                .map(Self::Digest)
+                .map_err(|_| RegistryError::ManifestUnknown { reference: text.chars().take(100).collect() }),
+            false => text.parse().map(Self::Tag),
+        }
+    }
 }
 
 impl std::fmt::Display for Named {
@@ -294,4 +309,26 @@ pub async fn retain(app: &App, target: &Granted<Prune, Repository>) -> Result<Re
     let gone = app.engine.registry().retain(there(target)?).await?;
     app.note(target, target.noun().name().whole(), json!({ "tags": gone.tags, "manifests": gone.manifests }));
     Ok(gone)
+}
+
+/// What is different between two images of a repository; at most `most` of files and of packages each are listed.
+pub async fn difference(
+    app: &App,
+    target: &Granted<View, Repository>,
+    (before, after): (&Named, &Named),
+    most: usize,
+) -> Result<Difference> {
+    let (before, after) = (side(app, target, before).await?, side(app, target, after).await?);
+    Ok(app.engine.images().difference_of(before, after, most).await?)
+}
+
+async fn side(app: &App, target: &Granted<View, Repository>, named: &Named) -> Result<Side> {
+    let (registry, repository) = (app.engine.registry(), there(target)?);
+    let (manifest, mark) = match named {
+        Named::Tag(tag) => (registry.manifest_by_tag(repository, tag).await?, ':'),
+        Named::Digest(digest) => (registry.manifest(repository, digest).await?, '@'),
+    };
+    let reference: ImageReference =
+        format!("{}{mark}{named}", target.noun().name()).parse().map_err(ImageError::from)?;
+    Ok(registry.side(repository, &reference, manifest).await?)
 }

@@ -9,7 +9,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpResponse, delete, get, post};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use sampan_engine::images::{HistoryLine, Image, Loaded, PruneFilter, Removed};
+use sampan_engine::images::{HistoryLine, Image, ImageUsage, Loaded, PruneFilter, Removed};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -66,6 +66,16 @@ pub struct ImageView {
     summary: ImageSummary,
     /// Digests of its layers' tars, bottom to top
     diff_ids: Vec<String>,
+    /// Under which digests the team got it or gave it away: `nginx@sha256:…`
+    digests: Vec<String>,
+    /// Bytes on disk of layers that no other image of the team has
+    own_bytes: u64,
+    /// Bytes on disk of layers that other images of the team have too
+    shared_bytes: u64,
+    /// Bytes that the team has no more once the image is removed: its own, but for what the team's repositories keep
+    freed_bytes: u64,
+    /// Containers of it, stopped ones too
+    containers: usize,
     /// The OCI image configuration as it came
     #[schema(value_type = Object)]
     configuration: serde_json::Value,
@@ -82,11 +92,17 @@ impl From<&Image> for ImageSummary {
     }
 }
 
-impl From<&Image> for ImageView {
-    fn from(image: &Image) -> Self {
+impl From<&ImageUsage> for ImageView {
+    fn from(usage: &ImageUsage) -> Self {
+        let image = &usage.image;
         Self {
             summary: image.into(),
             diff_ids: image.diff_ids.iter().map(ToString::to_string).collect(),
+            digests: image.digests.iter().map(ToString::to_string).collect(),
+            own_bytes: usage.unique_bytes,
+            shared_bytes: usage.shared_bytes,
+            freed_bytes: usage.freed_bytes,
+            containers: usage.containers,
             configuration: serde_json::from_str(&image.raw).unwrap_or(serde_json::Value::Null),
         }
     }
@@ -101,13 +117,21 @@ pub struct HistoryView {
     created_by: String,
     /// Bytes of the layer that it made
     size_bytes: u64,
+    /// Digest of that layer's tar; null: it made none
+    diff_id: Option<String>,
     /// What its maker says
     comment: String,
 }
 
 impl From<HistoryLine> for HistoryView {
     fn from(line: HistoryLine) -> Self {
-        Self { created_at: line.created, created_by: line.created_by, size_bytes: line.size, comment: line.comment }
+        Self {
+            created_at: line.created,
+            created_by: line.created_by,
+            size_bytes: line.size,
+            diff_id: line.diff_id.map(|diff_id| diff_id.to_string()),
+            comment: line.comment,
+        }
     }
 }
 
@@ -232,7 +256,7 @@ pub async fn prune(app: Data<App>, known: Known, body: Json<ImagePruneBody>) -> 
 #[get("/images/{id}")]
 pub async fn inspect(app: Data<App>, known: Known, id: Path<String>) -> Answer<Json<ImageView>> {
     let target = app.policy().image(&known.0, &id)?;
-    Ok(Json(ImageView::from(&images::inspect(&app, &target).await?)))
+    Ok(Json(ImageView::from(&images::usage_of(&app, &target).await?)))
 }
 
 /// How an image was made, newest step first

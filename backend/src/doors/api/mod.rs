@@ -4,6 +4,7 @@
 //! which the OpenAPI document and the reference page are made.
 
 mod containers;
+mod difference;
 mod document;
 mod execs;
 mod gate;
@@ -25,6 +26,7 @@ mod volumes;
 pub use document::{DocumentText, document, send_document};
 pub use gate::{Known, gate};
 pub use images::takes_archives;
+pub use operations::OperationView;
 pub use problem::{Problem, Problems};
 pub use reference::{ReferenceText, render, send_reference};
 pub use router::{KnownRoutes, configure, fits_none, json_config, path_config, query_config};

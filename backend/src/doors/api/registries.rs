@@ -17,7 +17,7 @@ use crate::service::registries;
 /// Their routes.
 pub fn configure(config: &mut ServiceConfig<'_>) {
     config.service(list).service(put_one).service(remove).service(mirrors).service(put_mirror).service(remove_mirror);
-    config.service(credentials).service(put_credential).service(remove_credential).service(served);
+    config.service(credentials).service(put_credential).service(remove_credential).service(served).service(proxies);
 }
 
 /// What is said about a registry.
@@ -89,6 +89,26 @@ pub async fn remove(app: Data<App>, known: Known, host: Path<String>) -> Answer<
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// Through what other registries are reached, as the configuration says. Names and passwords are left out.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProxiesView {
+    /// For registries without TLS; null: directly
+    http_proxy: Option<String>,
+    /// For registries with TLS; null: directly
+    https_proxy: Option<String>,
+    /// What is reached directly: names, domains and networks, separated by commas
+    no_proxy: Option<String>,
+}
+
+/// Through what other registries are reached
+#[utoipa::path(tag = "registries", responses((status = 200, description = "The proxies", body = ProxiesView), Problems))]
+#[get("/proxies")]
+pub async fn proxies(app: Data<App>, known: Known) -> Answer<Json<ProxiesView>> {
+    let target = app.policy().instance(&known.0, Registries)?;
+    let found = registries::proxies(&app, &target);
+    Ok(Json(ProxiesView { http_proxy: found.http, https_proxy: found.https, no_proxy: found.none_for }))
+}
+
 /// Another place for a registry's bytes, and how it is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MirrorView {
@@ -108,6 +128,8 @@ pub struct MirrorView {
     lied: bool,
     /// What was wrong; null: nothing is known against it
     reason: Option<String>,
+    /// Seconds that it is passed over from now on; 0: it is asked
+    rests_seconds: u64,
 }
 
 impl From<MirrorState> for MirrorView {
@@ -120,6 +142,7 @@ impl From<MirrorState> for MirrorView {
             enabled: mirror.enabled,
             failures: state.as_ref().map_or(0, |state| state.failures),
             lied: state.as_ref().is_some_and(|state| state.lied),
+            rests_seconds: state.as_ref().map_or(0, |state| state.rests().as_secs()),
             reason: state.map(|state| state.reason),
         }
     }

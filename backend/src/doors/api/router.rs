@@ -7,7 +7,8 @@ use actix_web::{HttpRequest, ResponseError, dev::ResourceDef};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{
-    Problem, containers, execs, images, networks, operations, people, registries, repositories, robots, system, volumes,
+    Problem, containers, difference, execs, images, networks, operations, people, registries, repositories, robots,
+    system, volumes,
 };
 
 /// Most bytes of a JSON body.
@@ -19,6 +20,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
     execs::configure(config);
     operations::configure(config);
     images::configure(config);
+    difference::configure(config);
     registries::configure(config);
     networks::configure(config);
     volumes::configure(config);

@@ -125,6 +125,8 @@ pub struct DiskView {
     layers_bytes: u64,
     /// Of it what a prune of all unused images would give back
     reclaimable_bytes: u64,
+    /// Of it what unused images have and such a prune would not give back: images in use or repositories share it
+    unused_kept_bytes: u64,
     /// Each image
     images: Vec<ImageUseView>,
 }
@@ -138,6 +140,8 @@ pub struct ImageUseView {
     unique_bytes: u64,
     /// Bytes of layers that others have too
     shared_bytes: u64,
+    /// Bytes that its removal gives back to the team
+    freed_bytes: u64,
     /// Containers that use it
     containers: usize,
 }
@@ -151,11 +155,13 @@ pub async fn df(app: Data<App>, known: Known) -> Answer<Json<DiskView>> {
         id: one.image.id.to_string(),
         unique_bytes: one.unique_bytes,
         shared_bytes: one.shared_bytes,
+        freed_bytes: one.freed_bytes,
         containers: one.containers,
     };
     Ok(Json(DiskView {
         layers_bytes: usage.layers_bytes,
         reclaimable_bytes: usage.reclaimable_bytes,
+        unused_kept_bytes: usage.unused_kept_bytes,
         images: usage.images.iter().map(one).collect(),
     }))
 }

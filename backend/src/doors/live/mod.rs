@@ -1,4 +1,4 @@
-//! Websockets under /live: logs, statistics, events, and programs with a terminal.
+//! Websockets under /live: logs, statistics, events, pulls and pushes, and programs with a terminal.
 //!
 //! A browser brings a ticket (`?ticket=…`, from `POST /live/tickets`) and its own origin; other clients a bearer token.
 //! The gate of [`super::api`] looks at both before the handshake.
@@ -8,6 +8,7 @@ mod events;
 mod frames;
 mod lines;
 mod logs;
+mod operations;
 mod socket;
 mod stats;
 #[cfg(test)]
@@ -24,5 +25,6 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
         .service(logs::logs)
         .service(stats::stats)
         .service(events::events)
+        .service(operations::operations)
         .service(console::console);
 }

@@ -434,3 +434,50 @@ async fn a_blob_may_take_longer_than_a_form() {
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     site.server.stop(false).await;
 }
+
+/// The next text frame.
+async fn text(socket: &mut Socket) -> serde_json::Value {
+    let until = Instant::now() + LONG;
+    loop {
+        match tokio::time::timeout_at(until.into(), socket.next()).await.expect("nothing comes") {
+            Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn whoever_looks_is_told_how_far_the_team_s_operations_are_and_of_no_other_team_s() {
+    use sampan_engine::digest::Digest;
+    use sampan_engine::images::{LayerStep, PullEvent};
+
+    let site = Site::start().await;
+    let (team, operations) = (site.team_id().await, &site.instance.app.operations);
+    let other_team = site.instance.app.accounts.team_named(crate::testing::OTHER_TEAM).await.unwrap().id;
+    let ended = operations.begin(team, "pull", "before:1".to_owned()).unwrap();
+    ended.end(crate::operations::State::Done, Vec::new());
+    let running = operations.begin(team, "pull", "app:1".to_owned()).unwrap();
+    let foreign = operations.begin(other_team, "pull", "theirs:1".to_owned()).unwrap();
+    let digest = Digest::of(b"layer");
+    let step = |current| PullEvent::Layer { digest, step: LayerStep::Downloading { current, total: 1000 } };
+
+    let mut socket = site.open_by_token("/live/operations", site.instance.token("viewer")).await;
+    let first = text(&mut socket).await;
+    assert_eq!((&first["reference"], &first["state"]), (&"app:1".into(), &"running".into()));
+    foreign.pulling(step(1));
+    running.pulling(step(400));
+    let second = text(&mut socket).await;
+    assert_eq!((&second["id"], &second["layers"][0]["current_bytes"]), (&running.id.into(), &400.into()));
+    // Many steps in a moment are one frame, and it has the last of them.
+    (401..=1000).for_each(|current| running.pulling(step(current)));
+    running.end(crate::operations::State::Failed("the registry is gone".to_owned()), Vec::new());
+    let third = text(&mut socket).await;
+    assert_eq!((&third["layers"][0]["current_bytes"], &third["state"]), (&1000.into(), &"failed".into()));
+    assert_eq!(third["error"], "the registry is gone");
+    foreign.end(crate::operations::State::Done, Vec::new());
+    assert_stays(&mut socket).await;
+    // Who comes now and is of no team of theirs hears nothing.
+    let mut stranger = site.open_by_token("/live/operations", site.instance.token("stranger")).await;
+    assert_stays(&mut stranger).await;
+}

@@ -34,10 +34,19 @@ impl Meter {
         } else {
             ""
         };
-        format!(
-            r#"<svg class="bar" height="6" role="img" aria-label="{percent:.0}%"><rect class="ground" width="100%" height="6" rx="3"/><rect class="used{tone}" width="{percent:.1}%" height="6" rx="3"/></svg>"#
-        )
+        drawn(percent, tone)
     }
+}
+
+/// How far something is that is to reach its end.
+pub fn bar(percent: f64) -> String {
+    drawn(percent.clamp(0.0, 100.0), "")
+}
+
+fn drawn(percent: f64, tone: &str) -> String {
+    format!(
+        r#"<svg class="bar" height="6" role="img" aria-label="{percent:.0}%"><rect class="ground" width="100%" height="6" rx="3"/><rect class="used{tone}" width="{percent:.1}%" height="6" rx="3"/></svg>"#
+    )
 }
 
 /// A labelled value.

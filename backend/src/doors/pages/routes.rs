@@ -3,8 +3,8 @@
 use actix_web::web::{self, ServiceConfig};
 
 use super::{
-    account, act, assets, container, containers, images, new_container, overview, registry, setup, sign_in, team,
-    volumes,
+    account, act, assets, container, containers, images, new_container, operations, overview, registries, registry,
+    setup, sign_in, team, volumes,
 };
 
 /// Method and path of each page, for the table test of the policy.
@@ -31,7 +31,15 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/containers/{id}/remove"),
     ("POST", "/containers/{id}/remove"),
     ("GET", "/images"),
+    ("POST", "/images/pull"),
+    ("POST", "/images/prune"),
     ("POST", "/images/remove"),
+    ("GET", "/images/{id}"),
+    ("POST", "/images/{id}/tags"),
+    ("POST", "/images/{id}/push"),
+    ("GET", "/difference"),
+    ("GET", "/operations/{id}"),
+    ("POST", "/operations/{id}/remove"),
     ("GET", "/volumes"),
     ("POST", "/volumes/new"),
     ("POST", "/volumes/remove"),
@@ -45,6 +53,13 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/robots"),
     ("POST", "/robots"),
     ("POST", "/robots/revoke"),
+    ("GET", "/registries"),
+    ("POST", "/registries/credentials"),
+    ("POST", "/registries/credentials/remove"),
+    ("POST", "/registries/rules"),
+    ("POST", "/registries/rules/remove"),
+    ("POST", "/registries/mirrors"),
+    ("POST", "/registries/mirrors/remove"),
     ("GET", "/team"),
     ("POST", "/team/switch"),
     ("POST", "/team/members"),
@@ -84,8 +99,16 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/containers/{id}/configuration/reveal", web::post().to(container::configuration::reveal))
         .route("/containers/{id}/remove", web::get().to(container::remove::ask))
         .route("/containers/{id}/remove", web::post().to(container::remove::remove))
-        .route("/images", web::get().to(images::show))
-        .route("/images/remove", web::post().to(images::remove))
+        .route("/images", web::get().to(images::list::show))
+        .route("/images/pull", web::post().to(images::pull::pull))
+        .route("/images/prune", web::post().to(images::list::prune))
+        .route("/images/remove", web::post().to(images::list::remove))
+        .route("/images/{id}", web::get().to(images::image::show))
+        .route("/images/{id}/tags", web::post().to(images::image::tag))
+        .route("/images/{id}/push", web::post().to(images::image::push))
+        .route("/difference", web::get().to(images::difference::show))
+        .route("/operations/{id}", web::get().to(operations::show))
+        .route("/operations/{id}/remove", web::post().to(operations::remove))
         .route("/volumes", web::get().to(volumes::show))
         .route("/volumes/new", web::post().to(volumes::create))
         .route("/volumes/remove", web::post().to(volumes::remove))
@@ -100,6 +123,13 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/robots", web::get().to(registry::robots::show))
         .route("/robots", web::post().to(registry::robots::create))
         .route("/robots/revoke", web::post().to(registry::robots::revoke))
+        .route("/registries", web::get().to(registries::show))
+        .route("/registries/credentials", web::post().to(registries::put_credential))
+        .route("/registries/credentials/remove", web::post().to(registries::remove_credential))
+        .route("/registries/rules", web::post().to(registries::put_rule))
+        .route("/registries/rules/remove", web::post().to(registries::remove_rule))
+        .route("/registries/mirrors", web::post().to(registries::put_mirror))
+        .route("/registries/mirrors/remove", web::post().to(registries::remove_mirror))
         .route("/team", web::get().to(team::show))
         .route("/team/switch", web::post().to(team::switch))
         .route("/team/members", web::post().to(team::add_member))

@@ -72,6 +72,37 @@ pub(super) async fn sign_in(instance: &Instance, name: &str, password: &str, cod
     ask(instance, login(name, password, code), "192.0.2.1").await
 }
 
+/// Somebody who is signed in.
+pub(super) struct Person<'a> {
+    pub(super) instance: &'a Instance,
+    cookie: String,
+}
+
+impl<'a> Person<'a> {
+    pub(super) async fn new(instance: &'a Instance, name: &str) -> Self {
+        let cookie = sign_in(instance, name, PASSWORD, "").await.session().value().to_owned();
+        Self { instance, cookie }
+    }
+
+    /// The administrator, with the team of the things in view.
+    pub(super) async fn administrator(instance: &'a Instance) -> Self {
+        let own = Self::new(instance, "administrator").await;
+        let accounts = &instance.app.accounts;
+        let id = accounts.user_named("administrator").await.unwrap().id;
+        accounts.switch_team(&own.cookie, id, crate::testing::TEAM).await.unwrap();
+        own
+    }
+
+    pub(super) async fn open(&self, path: &str) -> Got {
+        let request = TestRequest::get().uri(path).insert_header(("host", "127.0.0.1:7070"));
+        ask(self.instance, request.insert_header(("cookie", format!("{COOKIE}={}", self.cookie))), "192.0.2.1").await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &str) -> Got {
+        signed(self.instance, &self.cookie, path, body).await
+    }
+}
+
 /// The status of a page that only somebody who is signed in sees: 200, or 303 to the sign-in.
 async fn page(instance: &Instance, cookie: &str) -> u16 {
     let request = TestRequest::get().uri("/account").insert_header(("cookie", format!("{COOKIE}={cookie}")));

@@ -1,34 +1,10 @@
 //! The registry's pages as a browser asks for them.
 
-use actix_web::test::TestRequest;
 use sampan_engine::owner::Owner;
 
-use super::super::tests::{Got, ask, sign_in, signed};
+use super::super::tests::Person;
 use crate::auth::secret::hash;
-use crate::auth::session::COOKIE;
-use crate::testing::{BLOB, Instance, PASSWORD};
-
-/// Somebody who is signed in.
-struct Person<'a> {
-    instance: &'a Instance,
-    cookie: String,
-}
-
-impl<'a> Person<'a> {
-    async fn new(instance: &'a Instance, name: &str) -> Self {
-        let cookie = sign_in(instance, name, PASSWORD, "").await.session().value().to_owned();
-        Self { instance, cookie }
-    }
-
-    async fn open(&self, path: &str) -> Got {
-        let request = TestRequest::get().uri(path).insert_header(("host", "127.0.0.1:7070"));
-        ask(self.instance, request.insert_header(("cookie", format!("{COOKIE}={}", self.cookie))), "192.0.2.1").await
-    }
-
-    async fn post(&self, path: &str, body: &str) -> Got {
-        signed(self.instance, &self.cookie, path, body).await
-    }
-}
+use crate::testing::{BLOB, Instance};
 
 async fn blue(instance: &Instance) -> Owner {
     let caller = instance.caller("owner", crate::auth::Door::Pages).await;
