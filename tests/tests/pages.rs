@@ -4,10 +4,11 @@
 
 use std::process::Command;
 
-use sampan_tests::client::{admin, docker_ok};
+use sampan_tests::client::{admin, ask, docker_ok, token};
 use sampan_tests::images;
 use sampan_tests::server::Server;
 use sampan_tests::upstream::Registry;
+use serde_json::Value;
 
 const PASSWORD: &str = "correct horse";
 
@@ -46,4 +47,39 @@ fn a_pull_is_begun_left_found_again_and_given_up_in_the_browser() {
         .unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     assert!(ended.status.success(), "{said}");
+}
+
+/// By REST, between two tags of the registry inside and between the images themselves.
+#[test]
+fn what_changed_between_two_tags_is_told() {
+    let server = Server::start();
+    docker_ok(&server, 120, &["load", "-q", "-i", images::busybox().to_str().unwrap()]);
+    let fill = "head -c 3000 /dev/zero > /one; rm /bin/vi";
+    docker_ok(&server, 60, &["run", "--name", "one", "--network", "none", "busybox", "sh", "-c", fill]);
+    docker_ok(&server, 60, &["commit", "--change", "ENV GREETING=hello", "one", "one"]);
+    for (image, tag) in [("busybox", "1"), ("one", "2")] {
+        let name = format!("{}/default/app:{tag}", server.http());
+        docker_ok(&server, 60, &["tag", image, &name]);
+        docker_ok(&server, 60, &["push", "-q", &name]);
+    }
+    let viewer = token(&server, "amber", "default", "viewer");
+    let of_tags = "/api/v1/repositories/app/difference?from=1&to=2";
+    let (status, found) = ask(&server, "GET", of_tags, &viewer, b"");
+    assert_eq!(status, 200, "{found}");
+    let file = |path: &str| found["files"]["items"].as_array().unwrap().iter().find(|one| one["path"] == path).cloned();
+    assert_eq!(file("/one").unwrap()["after_bytes"], 3000);
+    assert_eq!(file("/bin/vi").unwrap()["change"], "removed");
+    assert_eq!((&found["files"]["added"]["count"], &found["files"]["removed"]["count"]), (&1.into(), &1.into()));
+    let settings = found["configuration"].as_array().unwrap();
+    let kinds: Vec<&str> = settings.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    assert_eq!((kinds, &settings[1]["name"]), (vec!["command", "environment"], &"GREETING".into()));
+    assert_eq!((&settings[1]["before"], &settings[1]["after"]), (&Value::Null, &"hello".into()));
+    let (_, of_images) = ask(&server, "GET", "/api/v1/images/busybox/difference?to=one", &viewer, b"");
+    assert_eq!(of_images, found);
+    // Somebody of another team has neither.
+    let stranger = token(&server, "cobalt", "blue", "owner");
+    assert_eq!(ask(&server, "GET", of_tags, &stranger, b"").0, 404);
+    let (_, taken) = ask(&server, "GET", "/api/v1/images/one", &viewer, b"");
+    // The registry keeps the tar of its layer: removing the image gives nothing back.
+    assert!(taken["own_bytes"].as_u64().unwrap() > 3000 && taken["freed_bytes"] == 0, "{taken}");
 }
