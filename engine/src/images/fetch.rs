@@ -24,8 +24,8 @@ use crate::upstream::{Places, Remote, UpstreamError};
 
 /// Layers of one pull that come at the same time, as Docker has it.
 const AT_ONCE: usize = 3;
-/// Bytes handed on at once.
-const PIECE: usize = 256 << 10;
+/// Bytes handed on at once; small enough for the heap, see `layers::ingest`.
+const PIECE: usize = 120 << 10;
 /// Pieces that wait for the thread that takes them.
 const QUEUE: usize = 4;
 /// Time between two words about one layer.

@@ -30,8 +30,9 @@ use crate::digest::Digest;
 const QUEUE: usize = 8;
 /// 128 MiB of window, as the default of zstd's command line.
 const WINDOW_BITS: u32 = 27;
-/// Bytes that a decompressor gives at once.
-const PIECE: usize = 256 << 10;
+/// Bytes that a decompressor gives at once: below what the allocator gives pages of its own to, which would be mapped
+/// and faulted in for each piece anew.
+const PIECE: usize = 120 << 10;
 /// A compressed layer may always grow to this.
 const EXPANDED_BYTES: u64 = 2 << 30;
 /// Above it, to so many times its compressed size: deflate reaches 1,032 with zeros alone.

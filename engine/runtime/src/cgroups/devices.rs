@@ -133,11 +133,11 @@ pub(super) fn set(group: &Cgroup, rules: &Rules) -> Result<(), CgroupError> {
     if !rules.0.first().is_some_and(Rule::is_everything) {
         place.write("devices.deny", "a")?;
     }
-    for rule in &rules.0 {
-        let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-        for line in rule.legacy_lines() {
-            place.write(file, &line)?;
-        }
+    // Neighbours go to one open file; the order of all of them counts.
+    for rules in rules.0.chunk_by(|one, next| one.allow == next.allow) {
+        let file = if rules.first().is_some_and(|rule| rule.allow) { "devices.allow" } else { "devices.deny" };
+        let lines: Vec<String> = rules.iter().flat_map(Rule::legacy_lines).collect();
+        place.write_all(file, &lines)?;
     }
     Ok(())
 }

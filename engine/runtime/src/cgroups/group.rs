@@ -243,13 +243,19 @@ fn list_processes(hierarchy: &Hierarchy, path: &str, pids: &mut Vec<i32>) -> Res
 
 fn remove_tree(hierarchy: &Hierarchy, path: &str, patience: &mut Patience) -> Result<(), CgroupError> {
     let place = Place { hierarchy, path };
-    for child in place.children()? {
-        remove_tree(hierarchy, &format!("{path}/{child}"), patience)?;
-    }
     loop {
         match unlinkat(hierarchy.folder(), Path::new(path), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::BUSY) if patience.wait() => {}
+            // Most groups have none beneath: they are looked for when the kernel says so.
+            Err(Errno::BUSY) => {
+                let children = place.children()?;
+                for child in &children {
+                    remove_tree(hierarchy, &format!("{path}/{child}"), patience)?;
+                }
+                if children.is_empty() && !patience.wait() {
+                    return Err(CgroupError::Remove { folder: place.shown(""), source: Errno::BUSY.into() });
+                }
+            }
             Err(source) => return Err(CgroupError::Remove { folder: place.shown(""), source: source.into() }),
         }
     }

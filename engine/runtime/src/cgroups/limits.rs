@@ -104,8 +104,10 @@ impl Cgroup {
             self.place_of(setting.controller)?;
         }
         let mut done: Vec<Setting> = Vec::with_capacity(settings.len());
-        for setting in &settings {
-            let before = self.current(setting.controller, &setting.file);
+        for (at, setting) in settings.iter().enumerate() {
+            // The last one is never undone.
+            let last = at + 1 == settings.len();
+            let before = if last { None } else { self.current(setting.controller, &setting.file) };
             if let Err(error) = self.write(setting) {
                 for undo in done.iter().rev() {
                     // The first error is the one to tell; a value that was there before is accepted again.

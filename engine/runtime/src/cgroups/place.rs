@@ -48,23 +48,23 @@ impl<'layout> Place<'layout> {
 
     /// Writes `value` in one call, as the kernel wants it.
     pub fn write(&self, file: &str, value: &str) -> Result<(), CgroupError> {
-        self.try_write(file, value).map_err(|source| CgroupError::Write {
-            file: self.shown(file),
-            value: value.to_owned(),
-            source: source.into(),
-        })
+        self.try_write(file, value).map_err(|source| self.refused(file, value, source))
+    }
+
+    /// Writes several values to one file, each in a call of its own.
+    pub fn write_all(&self, file: &str, values: &[String]) -> Result<(), CgroupError> {
+        let Some(first) = values.first() else { return Ok(()) };
+        let open = self.open(file, OFlags::WRONLY).map_err(|source| self.refused(file, first, source))?;
+        values.iter().try_for_each(|value| write_to(&open, value).map_err(|source| self.refused(file, value, source)))
+    }
+
+    fn refused(&self, file: &str, value: &str, source: Errno) -> CgroupError {
+        CgroupError::Write { file: self.shown(file), value: value.to_owned(), source: source.into() }
     }
 
     /// As [`Self::write`], with the bare answer of the kernel.
     pub fn try_write(&self, file: &str, value: &str) -> Result<(), Errno> {
-        let open = self.open(file, OFlags::WRONLY)?;
-        loop {
-            match rustix::io::write(&open, value.as_bytes()) {
-                Err(Errno::INTR) => {}
-                Ok(_) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
+        write_to(&self.open(file, OFlags::WRONLY)?, value)
     }
 
     /// Reads a whole file.
@@ -107,6 +107,17 @@ impl<'layout> Place<'layout> {
         }
         names.sort();
         Ok(names)
+    }
+}
+
+/// One write(2): the kernel takes a value whole or not at all.
+fn write_to(file: &OwnedFd, value: &str) -> Result<(), Errno> {
+    loop {
+        match rustix::io::write(file, value.as_bytes()) {
+            Err(Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error),
+        }
     }
 }
 

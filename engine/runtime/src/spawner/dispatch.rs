@@ -120,7 +120,7 @@ impl Spawner {
     /// The cgroup of a container that runs.
     fn cgroup_of(&mut self, id: &str) -> Result<Cgroup, Refusal> {
         self.alive(id)?;
-        let sandbox = files::read(self.data.as_fd(), id)?.sandbox;
+        let sandbox = files::sandbox(self.data.as_fd(), id)?;
         self.team_cgroup(&sandbox.team)?.child(id).map_err(explain)
     }
 
@@ -177,7 +177,7 @@ impl Spawner {
         if self.running(id)?.is_some() || self.fresh.contains(id) {
             return Ok(());
         }
-        let sandbox = files::read(self.data.as_fd(), id)?.sandbox;
+        let sandbox = files::sandbox(self.data.as_fd(), id)?;
         let Some(cgroup) = self.existing_cgroup(&sandbox)? else { return Ok(()) };
         if cgroup.processes().map_err(explain)?.is_empty() {
             return Ok(());
@@ -196,7 +196,7 @@ impl Spawner {
             // It never ran.
             return Ok(());
         }
-        let sandbox = files::read(self.data.as_fd(), id)?.sandbox;
+        let sandbox = files::sandbox(self.data.as_fd(), id)?;
         self.let_go(&sandbox);
         if let Some(cgroup) = self.existing_cgroup(&sandbox)? {
             self.discard(cgroup);

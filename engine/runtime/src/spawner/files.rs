@@ -31,12 +31,22 @@ pub(super) struct Files {
 pub(super) fn read(data: BorrowedFd<'_>, id: &str) -> Result<Files, Refusal> {
     let folder = folder(data, id)?;
     let spec = json(folder.as_fd(), CONFIG_FILE)?;
-    let sandbox: Sandbox = json(folder.as_fd(), SANDBOX_FILE)?;
+    let sandbox = sandbox_in(folder.as_fd(), id)?;
+    Ok(Files { spec, sandbox, folder })
+}
+
+/// What a container is beside its description, which is not read.
+pub(super) fn sandbox(data: BorrowedFd<'_>, id: &str) -> Result<Sandbox, Refusal> {
+    sandbox_in(folder(data, id)?.as_fd(), id)
+}
+
+fn sandbox_in(folder: BorrowedFd<'_>, id: &str) -> Result<Sandbox, Refusal> {
+    let sandbox: Sandbox = json(folder, SANDBOX_FILE)?;
     if sandbox.id != id {
         return Err(refusal(RefusalKind::Invalid, format!("{SANDBOX_FILE} is of container {}", sandbox.id)));
     }
     check_team(&sandbox.team)?;
-    Ok(Files { spec, sandbox, folder })
+    Ok(sandbox)
 }
 
 /// `containers/<id>`, by a checked name.

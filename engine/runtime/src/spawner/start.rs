@@ -385,7 +385,7 @@ impl Spawner {
                 return Err(refusal(RefusalKind::Unsupported, message));
             }
             owner = Some(other.clone());
-            let theirs = files::read(self.data.as_fd(), other)?.sandbox;
+            let theirs = files::sandbox(self.data.as_fd(), other)?;
             if theirs.team != sandbox.team || theirs.user_namespace != sandbox.user_namespace {
                 let message = format!("container {other} is of another team or has another kind of user namespace");
                 return Err(refusal(RefusalKind::Invalid, message));

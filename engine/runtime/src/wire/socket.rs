@@ -2,6 +2,7 @@
 //!
 //! Spec: unix(7), SCM_RIGHTS. Descriptors arrive close-on-exec. Blocking unless the descriptor was made non-blocking.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -14,6 +15,12 @@ use rustix::net::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{MESSAGE_BYTES, MESSAGE_DESCRIPTORS};
+
+thread_local! {
+    /// Where messages arrive. Kept, since one of this size made anew for each message costs forty page faults; of a kept
+    /// one only the pages that messages reached are ever there.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// One connection.
 #[derive(Debug)]
@@ -97,15 +104,19 @@ impl Connection {
     /// # Errors
     /// `InvalidData` for a message that is cut, is no such JSON, or whose descriptors were cut; as recvmsg(2) otherwise.
     pub fn receive<M: DeserializeOwned>(&self) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
-        let mut bytes = vec![0_u8; MESSAGE_BYTES + 1];
+        // Taken for as long as it is read into: a second reader on this thread would make one of its own.
+        let mut bytes = BUFFER.take();
+        bytes.resize(MESSAGE_BYTES + 1, 0);
+        let received = self.receive_into(&mut bytes);
+        BUFFER.set(bytes);
+        received
+    }
+
+    fn receive_into<M: DeserializeOwned>(&self, bytes: &mut [u8]) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MESSAGE_DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::net::recvmsg(
-            &self.socket,
-            &mut [IoSliceMut::new(&mut bytes)],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
+        let received =
+            rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
         let descriptors: Vec<OwnedFd> = ancillary
             .drain()
             .filter_map(|message| match message {
