@@ -165,7 +165,6 @@ fn refused(arguments: &str) -> ContainerError {
 /// What is the same for all processes.
 struct Host {
     boot_s: u64,
-    page_bytes: u64,
     memory_kib: u64,
     users: HashMap<u32, String>,
 }
@@ -184,7 +183,6 @@ impl Host {
         let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
         Self {
             boot_s: boot.unwrap_or(0),
-            page_bytes: rustix::param::page_size() as u64,
             memory_kib: total.and_then(|total| total.trim().parse().ok()).unwrap_or(0),
             users: users.collect(),
         }
@@ -197,6 +195,9 @@ struct Process {
     uid: u32,
     command: String,
     arguments: String,
+    /// KiB in memory, as `status` says: `stat` counts pages, and their size is asked of /proc/self/auxv on kernels before
+    /// 6.4, which a process that gave up root may not read.
+    resident_kib: u64,
     /// Fields of `stat` from the third on.
     fields: Vec<String>,
 }
@@ -212,10 +213,14 @@ impl Process {
         let status = std::fs::read_to_string(folder.join("status")).unwrap_or_default();
         let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1)?.parse().ok());
         let uid = uid.or_else(|| std::fs::metadata(&folder).ok().map(|metadata| metadata.uid()))?;
+        let resident =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
         let line = std::fs::read(folder.join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ");
         let arguments = if line.is_empty() { format!("[{command}]") } else { line };
-        Some(Self { pid, uid, command, arguments, fields: tail.split_whitespace().map(str::to_owned).collect() })
+        let fields = tail.split_whitespace().map(str::to_owned).collect();
+        // A kernel thread has none.
+        Some(Self { pid, uid, command, arguments, resident_kib: resident.unwrap_or(0), fields })
     }
 
     /// Field of `stat` by its number in the manual page.
@@ -251,7 +256,7 @@ impl Process {
             Column::Command => self.command.clone(),
             Column::Arguments => self.arguments.clone(),
             Column::State => self.text(3).to_owned(),
-            Column::Resident => (self.number(24) * host.page_bytes / 1024).to_string(),
+            Column::Resident => self.resident_kib.to_string(),
             Column::Virtual => (self.number(23) / 1024).to_string(),
             Column::Priority => self.text(18).to_owned(),
             Column::Nice => self.text(19).to_owned(),
@@ -261,7 +266,7 @@ impl Process {
             Column::Elapsed => elapsed(lived_s),
             Column::ElapsedSeconds => lived_s.to_string(),
             Column::MemoryShare => {
-                let share = self.number(24) * host.page_bytes / 1024 * 1000 / host.memory_kib.max(1);
+                let share = self.resident_kib * 1000 / host.memory_kib.max(1);
                 format!("{}.{}", share / 10, share % 10)
             }
         }
