@@ -16,6 +16,15 @@ bad_input() {
   is "$(status --unix-socket "$sock" http://d/v1.45/build -X POST)" 501
 }
 promise "bad input gets the right status at each door" bad_input
+changed() {
+  docker run --name was busybox sh -c 'echo hello > /greeting'; docker commit was changed:1; docker rm was
+  found=$(rest '/images/busybox/difference?to=changed:1')
+  has "$found" '"path":"/greeting","change":"added","kind":"file","before_bytes":null,"after_bytes":6'
+  has "$found" '"added":{"count":1,'
+  docker rmi -f changed:1
+  has "$(rest '/images/debian:bookworm/difference?to=nginx')" '"manager":"dpkg","name":"libssl3","architecture":"amd64","before":null'
+}
+promise "what changed between two images is told by curl: files and packages" changed
 socket_inside() {
   is "$(docker run --rm -v "$sock:/var/run/docker.sock" busybox sh -c 'test -S /var/run/docker.sock && echo there')" there
 }

@@ -211,14 +211,15 @@ pub(crate) async fn marks(connection: &mut SqliteConnection) -> sqlx::Result<Vec
     Ok(rows.into_iter().map(|row| (row.id, row.diff_ids)).collect())
 }
 
-/// Layers that are blobs of repositories, too: of one team's, or of all.
+/// Layers that are blobs of repositories, too: of one team's, or of all. There are fewer layers than blobs: each is looked
+/// up by its digest.
 pub(crate) async fn layers_in_repositories(
     connection: &mut SqliteConnection,
     team_id: Option<i64>,
 ) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
-        r#"SELECT DISTINCT b.digest AS "digest!" FROM repository_blobs b JOIN repositories r ON r.id = b.repository_id
-         JOIN layers l ON l.diff_id = b.digest WHERE r.team_id = COALESCE(?, r.team_id)"#,
+        r#"SELECT DISTINCT b.digest AS "digest!" FROM layers l CROSS JOIN repository_blobs b ON b.digest = l.diff_id
+         JOIN repositories r ON r.id = b.repository_id WHERE r.team_id = COALESCE(?, r.team_id)"#,
         team_id
     )
     .fetch_all(connection)
