@@ -1,6 +1,10 @@
 //! SHA-256 digests in their one written form.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::DirEntry;
+use std::io;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +68,18 @@ impl Digest {
         }
         Some(Self(bytes))
     }
+}
+
+/// Entries of a folder whose names are the 64 digits of digests.
+pub(crate) fn entries(folder: &Path) -> io::Result<BTreeMap<Digest, DirEntry>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if let Some(digest) = entry.file_name().to_str().and_then(Digest::from_hex) {
+            found.insert(digest, entry);
+        }
+    }
+    Ok(found)
 }
 
 /// Lower case only: one digest has one name.

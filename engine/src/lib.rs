@@ -13,6 +13,7 @@ pub mod doctor;
 mod engine;
 pub mod erofs;
 pub mod events;
+mod fault;
 pub mod folders;
 pub mod gc;
 pub mod host;

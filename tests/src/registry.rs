@@ -110,13 +110,34 @@ impl Client {
         read(&mut stream, method)
     }
 
+    /// A request without a body to a server that may die meanwhile: why there is no answer, if there is none.
+    ///
+    /// # Errors
+    /// What the connection says.
+    pub fn try_send(&self, method: &str, path: &str) -> std::io::Result<Answer> {
+        let mut stream = self.connect(method, path, &[], Some(0))?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        answer(&bytes, method).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+    }
+
     /// Sends the head of a request; `length`: of the body that follows, else it comes in chunks.
     ///
     /// # Panics
     /// When the connection fails.
     pub fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)], length: Option<usize>) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        self.connect(method, path, headers, length).unwrap()
+    }
+
+    fn connect(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        length: Option<usize>,
+    ) -> std::io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -128,8 +149,8 @@ impl Client {
             Some(length) => head.push_str(&format!("content-length: {length}\r\n\r\n")),
             None => head.push_str("transfer-encoding: chunked\r\n\r\n"),
         }
-        stream.write_all(head.as_bytes()).unwrap();
-        stream
+        stream.write_all(head.as_bytes())?;
+        Ok(stream)
     }
 
     /// Begins an upload and gives its address.
@@ -198,8 +219,12 @@ pub fn digest(bytes: &[u8]) -> String {
 pub fn read(stream: &mut TcpStream, method: &str) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-    let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(&bytes)));
+    answer(&bytes, method).unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(&bytes)))
+}
+
+/// What an answer's bytes say; none when its head is not whole.
+fn answer(bytes: &[u8], method: &str) -> Option<Answer> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
@@ -210,7 +235,7 @@ pub fn read(stream: &mut TcpStream, method: &str) -> Answer {
         answer.body = unchunked(&answer.body);
     }
     assert!(method != "HEAD" || answer.body.is_empty(), "{answer:?} has a body");
-    answer
+    Some(answer)
 }
 
 fn unchunked(mut bytes: &[u8]) -> Vec<u8> {

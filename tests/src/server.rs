@@ -22,6 +22,7 @@ pub struct Server {
     http: SocketAddr,
     storage: Option<&'static str>,
     https: Option<SocketAddr>,
+    faults: bool,
 }
 
 impl Server {
@@ -61,6 +62,17 @@ impl Server {
         Self::start_on_both(folder, data_root, None, Some(free_address()))
     }
 
+    /// The same with fault points: `faults` in its data root says which there are and which were passed, and is told
+    /// what is to happen where (engine/src/fault.rs).
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_to_fail(storage: Option<&'static str>) -> Self {
+        let folder = new_folder();
+        let data_root = folder.path().join("data");
+        Self::start_as(folder, data_root, storage, None, true)
+    }
+
     fn start_in(folder: TempDir, data_root: PathBuf, storage: Option<&'static str>) -> Self {
         Self::start_on_both(folder, data_root, storage, None)
     }
@@ -71,9 +83,19 @@ impl Server {
         storage: Option<&'static str>,
         https: Option<SocketAddr>,
     ) -> Self {
+        Self::start_as(folder, data_root, storage, https, false)
+    }
+
+    fn start_as(
+        folder: TempDir,
+        data_root: PathBuf,
+        storage: Option<&'static str>,
+        https: Option<SocketAddr>,
+        faults: bool,
+    ) -> Self {
         let http = free_address();
-        let child = serve(folder.path(), &data_root, (http, https), storage);
-        let mut server = Self { child, folder, data_root, http, storage, https };
+        let child = serve(folder.path(), &data_root, (http, https), storage, faults);
+        let mut server = Self { child, folder, data_root, http, storage, https, faults };
         server.wait_until_ready();
         server
     }
@@ -175,7 +197,8 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn again(&mut self) {
-        self.child = serve(self.folder.path(), &self.data_root, (self.http, self.https), self.storage);
+        let addresses = (self.http, self.https);
+        self.child = serve(self.folder.path(), &self.data_root, addresses, self.storage, self.faults);
         self.wait_until_ready();
     }
 
@@ -251,11 +274,13 @@ fn serve(
     data_root: &Path,
     (http, https): (SocketAddr, Option<SocketAddr>),
     storage: Option<&str>,
+    faults: bool,
 ) -> Child {
     let https = https.map(|https| ["--https".to_owned(), https.to_string()]);
     let storage = storage.map(|storage| ["--storage", storage]);
     let log = std::fs::File::options().create(true).append(true).open(folder.join("serve.log")).expect("log");
     Command::new(program())
+        .envs(faults.then_some(("SAMPAN_FAULTS", "1")))
         .arg("serve")
         .arg("--data-root")
         .arg(data_root)

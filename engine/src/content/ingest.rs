@@ -8,6 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::{ContentError, ContentStore};
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write as Fault};
 
 /// A blob on its way in. Dropped without [`Ingest::commit`] it leaves nothing.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ impl ContentStore {
     /// [`ContentError::Io`] when there is no room for a file.
     pub fn begin(&self) -> Result<Ingest, ContentError> {
         let path = self.temporary();
-        let file = NamedTempFile::new_in(&path).map_err(|source| ContentError::Io { act: "write in", path, source })?;
+        let file = fault::write(Fault::BlobBegin).and_then(|()| NamedTempFile::new_in(&path));
+        let file = file.map_err(|source| ContentError::Io { act: "write in", path, source })?;
         Ok(Ingest { store: self.clone(), file, hasher: sha2::Sha256::new(), size: 0 })
     }
 
@@ -39,8 +41,11 @@ impl ContentStore {
             let path = path.to_owned();
             move |source| ContentError::Io { act, path, source }
         };
+        fault::write(Fault::BlobSync).map_err(io("sync", file))?;
         std::fs::File::open(file).and_then(|opened| opened.sync_all()).map_err(io("sync", file))?;
+        fault::write(Fault::BlobName).map_err(io("name", &path))?;
         std::fs::rename(file, &path).map_err(io("name", &path))?;
+        fault::step(Step::BlobNamed);
         sync_folder(&self.root).map_err(io("sync", &self.root))
     }
 
@@ -67,6 +72,7 @@ impl Ingest {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), ContentError> {
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
+        fault::write(Fault::BlobWrite).map_err(|source| self.io("write", source))?;
         self.file.write_all(bytes).map_err(|source| self.io("write", source))
     }
 
@@ -88,8 +94,11 @@ impl Ingest {
             let path = path.to_owned();
             move |source| ContentError::Io { act, path, source }
         };
+        fault::write(Fault::BlobSync).map_err(io("sync", file.path()))?;
         file.as_file().sync_all().map_err(io("sync", file.path()))?;
+        fault::write(Fault::BlobName).map_err(io("name", &path))?;
         file.persist(&path).map_err(|error| io("name", &path)(error.error))?;
+        fault::step(Step::BlobNamed);
         sync_folder(&store.root).map_err(io("sync", &store.root))
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::Digest as _;
 
 use super::{ContentError, ContentStore};
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 
 const PIECE: usize = 1 << 20;
 
@@ -22,12 +22,8 @@ impl ContentStore {
     /// # Errors
     /// [`ContentError::Io`] when the folder cannot be listed.
     pub fn list(&self) -> Result<BTreeSet<Digest>, ContentError> {
-        let io = |source| ContentError::Io { act: "list", path: self.root.to_path_buf(), source };
-        let mut found = BTreeSet::new();
-        for entry in std::fs::read_dir(&self.root).map_err(io)? {
-            found.extend(entry.map_err(io)?.file_name().to_str().and_then(Digest::from_hex));
-        }
-        Ok(found)
+        let failed = |source| ContentError::Io { act: "list", path: self.root.to_path_buf(), source };
+        Ok(digest::entries(&self.root).map_err(failed)?.into_keys().collect())
     }
 
     /// Reads a blob whole. What is wrong with it, in words; none when nothing is, or when it went meanwhile.

@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{Doomed, Leases, Present, SweepError, mark};
 use crate::content::{ContentError, ContentStore};
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
+use crate::fault::{self, Step, Write};
 use crate::layers::{LayerError, LayerStore};
 use crate::store::{images, registry, upstream};
 
@@ -54,16 +55,19 @@ pub async fn sweep(
     let held = leases.held();
     let (content, layers) = (content.clone(), layers.clone());
     let moved = tokio::task::spawn_blocking(move || {
-        let doomed = mark(&rows, &kept, &held, &present(&content, &layers)?);
+        let present = present(&content, &layers)?;
+        let doomed = mark(&rows, &kept, &held, &present);
+        fault::step(Step::SweepMarked);
         let trash = move_away(&doomed, &content, &layers)?;
         let folders = renamed(&layers.layers().join("folders"))?;
-        Ok::<_, SweepError>((doomed, trash, folders))
+        let needed = rows.into_iter().flat_map(|(_, diff_ids)| diff_ids);
+        let left = needed.chain(present.layers.difference(&doomed.layers).copied()).collect();
+        Ok::<_, SweepError>((doomed, left, trash, folders))
     });
-    let (doomed, trash, folders) =
+    let (doomed, left, trash, folders) =
         moved.await.map_err(|error| LayerError::io("sweep", "layers")(io::Error::other(error)))??;
-    for diff_id in &doomed.layers {
-        images::delete_layer(&mut connection, &diff_id.to_string()).await?;
-    }
+    forget(&mut connection, &left).await?;
+    fault::step(Step::SweepRows);
     drop(connection);
     drop(gate);
     let removed = tokio::task::spawn_blocking(move || trash.close()).await;
@@ -71,7 +75,19 @@ pub async fn sweep(
         .map_err(io::Error::other)
         .and_then(|closed| closed)
         .map_err(LayerError::io("remove swept layers in", "layers/tmp"))?;
+    fault::step(Step::SweepRemoved);
     Ok(Swept { doomed, folders })
+}
+
+/// Removes the rows of layers that are gone, also of those that a sweep before this one moved away when the server was
+/// killed; `left`: layers that are there, or that an image needs.
+async fn forget(connection: &mut SqliteConnection, left: &HashSet<Digest>) -> Result<(), SweepError> {
+    for row in images::layers(&mut *connection).await? {
+        if !row.diff_id.parse().is_ok_and(|diff_id| left.contains(&diff_id)) {
+            images::delete_layer(&mut *connection, &row.diff_id).await?;
+        }
+    }
+    Ok(())
 }
 
 fn present(content: &ContentStore, layers: &LayerStore) -> Result<Present, SweepError> {
@@ -89,14 +105,8 @@ fn present(content: &ContentStore, layers: &LayerStore) -> Result<Present, Sweep
 
 /// Entries of a folder whose names are digests.
 fn names(folder: &Path, wanted: impl Fn(&std::fs::DirEntry) -> bool) -> Result<BTreeSet<Digest>, SweepError> {
-    let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).map_err(LayerError::io("list", folder))? {
-        let entry = entry.map_err(LayerError::io("list", folder))?;
-        if let Some(digest) = entry.file_name().to_str().and_then(Digest::from_hex).filter(|_| wanted(&entry)) {
-            found.insert(digest);
-        }
-    }
-    Ok(found)
+    let entries = digest::entries(folder).map_err(LayerError::io("list", folder))?;
+    Ok(entries.into_iter().filter(|(_, entry)| wanted(entry)).map(|(digest, _)| digest).collect())
 }
 
 /// Plain folders that were renamed to be removed, relative to the data root.
@@ -113,6 +123,7 @@ fn renamed(folder: &Path) -> Result<Vec<PathBuf>, SweepError> {
 
 /// Renames what is doomed into a folder that goes when it is dropped.
 fn move_away(doomed: &Doomed, content: &ContentStore, layers: &LayerStore) -> Result<tempfile::TempDir, SweepError> {
+    fault::write(Write::SweepFolder).map_err(LayerError::io("make a folder in", layers.layers()))?;
     let trash = layers.temporary_folder()?;
     let away = |from: PathBuf, name: String| {
         std::fs::rename(&from, trash.path().join(name)).map_err(LayerError::io("move away", from))
@@ -120,9 +131,11 @@ fn move_away(doomed: &Doomed, content: &ContentStore, layers: &LayerStore) -> Re
     for chain_id in &doomed.merged {
         away(layers.merged_path(chain_id), format!("merged-{}", chain_id.hex()))?;
     }
+    fault::step(Step::SweepRoots);
     for diff_id in &doomed.layers {
         away(layers.folder(diff_id), diff_id.hex())?;
     }
+    fault::step(Step::SweepLayers);
     // Within their own folder, since what is root's cannot be moved to another one.
     for chain_id in &doomed.folders {
         let from = layers.layers().join("folders").join(chain_id.hex());
@@ -130,9 +143,11 @@ fn move_away(doomed: &Doomed, content: &ContentStore, layers: &LayerStore) -> Re
         let to = from.with_file_name(name);
         std::fs::rename(&from, to).map_err(LayerError::io("rename", from))?;
     }
+    fault::step(Step::SweepFolders);
     for digest in &doomed.blobs {
         let path = content.path(digest);
         std::fs::remove_file(&path).map_err(|source| ContentError::Io { act: "remove", path, source })?;
     }
+    fault::step(Step::SweepBlobs);
     Ok(trash)
 }

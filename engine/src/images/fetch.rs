@@ -18,6 +18,7 @@ use super::handle::{Shared, joining};
 use super::provenance::Packed;
 use super::pull::{LayerStep, Pull, PullEvent, Served};
 use crate::digest::Digest;
+use crate::fault::{self, Step};
 use crate::layers::{LayerError, LayerStore, NewLayer};
 use crate::store::upstream as store;
 use crate::upstream::{Places, Remote, UpstreamError};
@@ -172,7 +173,7 @@ fn joining_lost(digest: &Digest) -> ImageError {
     ImageError::Read { source: std::io::Error::other(format!("the work on layer {digest} was lost")) }
 }
 
-/// Fetches a layer from one place after another until one of them gives the right bytes.
+/// Fetches a layer and puts it into the store.
 async fn fly(
     shared: Arc<Shared>,
     places: Arc<Places>,
@@ -180,10 +181,28 @@ async fn fly(
     size: u64,
     stage: watch::Sender<Stage>,
 ) -> Result<Landed, ImageError> {
+    let (layer, place) = from_places(&shared.layers, &places, digest, size, &stage).await?;
+    let diff_id = layer.diff_id;
+    let layers = shared.layers.clone();
+    let adopting = tokio::task::spawn_blocking(move || layers.adopt(layer));
+    adopting.await.map_err(joining)?.map_err(|source| ImageError::Root { source })?;
+    fault::step(Step::PullLanded);
+    let endpoint = place.endpoint();
+    Ok(Landed { diff_id, endpoint: endpoint.shown(), by_registry: !endpoint.is_mirror })
+}
+
+/// A layer, from one place after another until one of them gives the right bytes; which one.
+pub(super) async fn from_places(
+    store: &LayerStore,
+    places: &Places,
+    digest: Digest,
+    size: u64,
+    stage: &watch::Sender<Stage>,
+) -> Result<(NewLayer, Remote), ImageError> {
     let mut last = None;
     for place in places.in_order() {
         stage.send_replace(Stage::Coming(0));
-        let outcome = download(&shared.layers, &place, digest, size, &stage).await;
+        let outcome = download(store, &place, digest, size, stage).await;
         let (judged, result) = match outcome {
             Ok(layer) => (Ok(()), Ok(layer)),
             Err(ImageError::Upstream(error)) => (Err(error.clone()), Err(ImageError::Upstream(error))),
@@ -191,14 +210,7 @@ async fn fly(
         };
         let another = places.judge(&place, &judged);
         match result {
-            Ok(layer) => {
-                let diff_id = layer.diff_id;
-                let layers = shared.layers.clone();
-                let adopting = tokio::task::spawn_blocking(move || layers.adopt(layer));
-                adopting.await.map_err(joining)?.map_err(|source| ImageError::Root { source })?;
-                let endpoint = place.endpoint();
-                return Ok(Landed { diff_id, endpoint: endpoint.shown(), by_registry: !endpoint.is_mirror });
-            }
+            Ok(layer) => return Ok((layer, place)),
             Err(error) if !another => return Err(error),
             Err(error) => last = Some(error),
         }

@@ -11,6 +11,7 @@ use sampan_runtime::sandbox::Root;
 
 use super::Images;
 use crate::digest::Digest;
+use crate::fault::{self, Step};
 use crate::kind::Kind;
 use crate::layers::{LayerError, chain_ids};
 use crate::processes::ProcessError;
@@ -32,6 +33,7 @@ impl Images {
             for number in (0..lowers.len()).rev().filter(|number| !layers.is_unpacked(&lowers[*number])) {
                 let diff_id = diff_ids.get(lowers.len() - 1 - number);
                 self.unpack(diff_id, &lowers[number], &lowers[number + 1..]).await?;
+                fault::step(Step::FolderUnpacked);
             }
         }
         Ok(Root::Folders { lowers })

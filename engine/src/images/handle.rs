@@ -11,6 +11,7 @@ use super::flights::Flights;
 use super::{ImageConfiguration, ImageError};
 use crate::content::ContentStore;
 use crate::digest::Digest;
+use crate::fault::{self, Step};
 use crate::gc::{Leases, SweepError, Swept};
 use crate::layers::{HighId, LayerStore};
 use crate::processes::Spawner;
@@ -102,6 +103,7 @@ impl Images {
         spawner: Arc<Spawner>,
         transport: Transport,
     ) -> Result<Self, ImageError> {
+        fault::arm(data_root);
         let content = ContentStore::open(data_root)?;
         let layers = LayerStore::open(data_root).map_err(|source| ImageError::Root { source })?;
         let shared = Shared {
@@ -170,6 +172,7 @@ impl Images {
         for folder in &swept.folders {
             spawner.remove_layer(folder).await?;
         }
+        fault::step(Step::SweepDone);
         Ok(swept)
     }
 

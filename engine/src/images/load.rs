@@ -13,6 +13,7 @@ use super::provenance::Provenance;
 use super::{ImageConfiguration, ImageError, Images, StorageBackend, Tagged, docker_archive, oci_layout};
 use crate::clock::now_ns;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::layers::{HighId, NewLayer};
 use crate::owner::Owner;
 use crate::store::images::{self, ImageRow, LayerRow};
@@ -123,6 +124,7 @@ impl Images {
             self.sweep_later();
             return Err(error);
         }
+        fault::step(Step::ImageStored);
         let loaded = self.record(owner, &ready, &rows, provenance.as_ref()).await;
         if loaded.is_err() {
             self.sweep_later();
@@ -178,7 +180,9 @@ impl Images {
             }
             loaded.push(Loaded { id: plan.id, tags });
         }
+        fault::rows(Write::ImageRows)?;
         transaction.commit().await?;
+        fault::step(Step::ImageRecorded);
         Ok(loaded)
     }
 }

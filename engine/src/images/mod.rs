@@ -32,6 +32,8 @@ mod send;
 mod tag;
 mod take;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod usage;
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::usage::{Piece, in_repositories, pieces};
 use super::{ImageError, Images, Removed};
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::owner::Owner;
 use crate::store::images;
 
@@ -69,7 +70,9 @@ impl Images {
         let is_doomed = |id: &str| id.parse().is_ok_and(|id| doomed.contains(&Piece::Layer(id)));
         let tars = layers.iter().filter(|layer| is_doomed(&layer.diff_id));
         let mut reclaimed_bytes = tars.map(|layer| layer.disk_bytes.unsigned_abs()).sum();
+        fault::rows(Write::PruneRows)?;
         transaction.commit().await?;
+        fault::step(Step::ImagesPruned);
         for piece in &doomed {
             if let Piece::Folder(chain_id) = piece {
                 reclaimed_bytes += self.folder_bytes(chain_id).await?;

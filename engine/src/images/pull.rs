@@ -18,6 +18,7 @@ use super::provenance::Provenance;
 use super::{CONFIG_BYTES, ImageConfiguration, ImageError, Images, LAYERS_MAX};
 use crate::clock::now_ns;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::owner::Owner;
 use crate::reference::ImageReference;
 use crate::store::images as rows;
@@ -166,6 +167,7 @@ impl Pull<'_> {
     async fn run(&self, wanted: &Wanted) -> Result<Pulled, ImageError> {
         let mut served = Served::default();
         let (top, chosen) = self.resolve(wanted, &mut served).await?;
+        fault::step(Step::PullResolved);
         let (raw, configuration) = self.configuration(&chosen, wanted, &mut served).await?;
         let diff_ids = configuration.rootfs.diff_ids;
         let layers = self.layers(&chosen.layers, &diff_ids)?;
@@ -191,7 +193,10 @@ impl Pull<'_> {
         let plan = checked(Plan { tags, raw, id, diff_ids })?;
         self.images.store_from(self.owner, vec![plan], Vec::new(), Some(provenance)).await?;
         unfinished.0 = None;
-        self.note_served(served).await?;
+        // It is the team's now: what cannot be told about its way is no failure of the pull.
+        if let Err(error) = self.note_served(served).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "what served a pull cannot be noted");
+        }
         (self.tell)(PullEvent::Digest(top.digest));
         (self.tell)(PullEvent::Done { reference: self.reference.familiar(), newer });
         Ok(Pulled { id, digest: top.digest, newer })
@@ -335,6 +340,7 @@ impl Pull<'_> {
                 blobs,
                 bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
             };
+            fault::rows(Write::PullServed)?;
             store::insert_fetch(&self.images.shared.pool, self.owner.team_id, &row).await?;
         }
         Ok(())

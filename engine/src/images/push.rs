@@ -18,6 +18,7 @@ use super::send::{Layers, There};
 use super::{Image, ImageError, Images};
 use crate::clock::now_ns;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::owner::Owner;
 use crate::reference::ImageReference;
 use crate::store::images as rows;
@@ -181,6 +182,7 @@ impl Push<'_> {
         layers.configuration(image).await?;
         let tag = self.reference.tag().unwrap_or("latest").to_owned();
         self.remote.put_manifest(&tag, &given.media_type, given.bytes.clone()).await?;
+        fault::step(Step::PushGiven);
         let pushed = Pushed { tag, digest: Digest::of(&given.bytes), size: given.bytes.len() as u64 };
         self.record(given, pushed.digest).await?;
         (self.tell)(PushEvent::Pushed(pushed.clone()));
@@ -265,9 +267,12 @@ impl Push<'_> {
         let _gate = shared.leases.shared().await;
         let (content, kept) = (shared.content.clone(), provenance.clone());
         tokio::task::spawn_blocking(move || kept.store(&content)).await.map_err(joining)??;
+        fault::step(Step::PushStored);
         let mut transaction = shared.pool.begin_with("BEGIN IMMEDIATE").await?;
         provenance.record(&mut transaction, self.owner, &self.image.id, now_ns()).await?;
+        fault::rows(Write::PushRows)?;
         transaction.commit().await?;
+        fault::step(Step::PushRecorded);
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! Pulls from and pushes to a registry that misbehaves as it is told, and what teams see of each other through it.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,36 +7,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::document::{CONFIGURATIONS, INDEXES, MANIFESTS};
+use super::testing::{Host, configuration, gzip, layer, owner};
 use super::*;
 use crate::digest::Digest;
 use crate::layers::testing::{Entry, tar};
-use crate::owner::Owner;
-use crate::processes::Spawner;
 use crate::upstream::testing::{FakeRegistry, Reply, Seen};
-use crate::upstream::{Credentials, Mirror, Patience, Proxies, Registry, Transport, UpstreamError};
+use crate::upstream::{Credentials, Mirror, Registry, UpstreamError};
 
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-struct Host {
-    root: tempfile::TempDir,
-    images: Images,
-}
-
 impl Host {
-    async fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let pool = crate::store::open(root.path()).await.unwrap();
-        for team in [1, 2] {
-            let name = format!("team{team}");
-            let insert = "INSERT INTO teams (id, name, key, base_id, created_at) VALUES (?, ?, ?, ?, 0)";
-            sqlx::query(insert).bind(team).bind(&name).bind(&name).bind(team << 16).execute(&pool).await.unwrap();
-        }
-        let spawner = Arc::new(Spawner::new(root.path()));
-        let transport = Transport::new(Proxies::default(), short());
-        let images = Images::open(root.path(), pool, StorageBackend::Erofs, spawner, transport).unwrap();
-        Self { root, images }
-    }
-
     async fn pull(&self, team: i64, reference: &str) -> Result<(Pulled, Vec<PullEvent>), ImageError> {
         let told = Mutex::new(Vec::new());
         let pulled =
@@ -91,25 +70,6 @@ impl Host {
     }
 }
 
-fn short() -> Patience {
-    let ms = Duration::from_millis;
-    Patience {
-        connect: ms(1000),
-        answer: ms(1500),
-        stall: ms(400),
-        stall_bytes: 200,
-        text: ms(1500),
-        backoff: ms(5),
-        tries: 3,
-        retry_after: ms(2500),
-        mirror: ms(60_000),
-    }
-}
-
-fn owner(team_id: i64) -> Owner {
-    Owner { team_id, key: format!("team{team_id}"), base_id: (team_id as u32) << 16 }
-}
-
 /// As an administrator, who reaches this host.
 fn order(reference: &str) -> PullRequest {
     PullRequest {
@@ -118,10 +78,6 @@ fn order(reference: &str) -> PullRequest {
         credentials: Credentials::Anonymous,
         elevated: true,
     }
-}
-
-fn layer(name: &str) -> Vec<u8> {
-    tar(&[Entry::file(name, name.as_bytes())])
 }
 
 fn large(name: &str) -> Vec<u8> {
@@ -134,19 +90,6 @@ fn large(name: &str) -> Vec<u8> {
     .collect();
     noise.extend_from_slice(name.as_bytes());
     tar(&[Entry::file(name, &noise)])
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn configuration(layers: &[&[u8]]) -> Vec<u8> {
-    let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer)).collect();
-    json!({"os": "linux", "architecture": plan::host_architecture(), "rootfs": {"type": "layers", "diff_ids": diff_ids}})
-        .to_string()
-        .into_bytes()
 }
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> Value {

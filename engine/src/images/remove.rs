@@ -7,6 +7,7 @@ use sqlx::SqliteConnection;
 use super::pull::repository;
 use super::{Image, ImageError, Images};
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::owner::Owner;
 use crate::reference::ImageReference;
 use crate::store::images::{self, UserRow};
@@ -75,7 +76,9 @@ impl Images {
             self.delete(&mut transaction, owner, &image.id).await?;
             removed.push(Removed::Deleted(image.id));
         }
+        fault::rows(Write::RemoveRows)?;
         transaction.commit().await?;
+        fault::step(Step::ImageRemoved);
         self.sweep_later();
         Ok(removed)
     }

@@ -12,6 +12,7 @@ use super::provenance::Packed;
 use super::push::{PushEvent, PushStep, Tell};
 use super::{Image, ImageError, Images};
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write as Fault};
 use crate::store::upstream as store;
 use crate::upstream::{Remote, Sending};
 
@@ -81,6 +82,7 @@ impl Layers<'_> {
             tell(there.step());
         } else {
             self.upload(&packed, tell).await?;
+            fault::step(Step::PushSent);
             tell(PushStep::Pushed);
         }
         let Sending { size, digest, .. } = packed;
@@ -93,7 +95,8 @@ impl Layers<'_> {
         if self.remote.has_blob_to_push(&image.id).await? {
             return Ok(());
         }
-        let failed = |source| ImageError::Read { source };
+        let failed = |source| ImageError::Write { path: "content/tmp".into(), source };
+        fault::write(Fault::PushConfiguration).map_err(failed)?;
         let mut file = tempfile::tempfile_in(self.images.shared.content.temporary()).map_err(failed)?;
         file.write_all(image.raw.as_bytes()).map_err(failed)?;
         let sending = sending(file, image.raw.len() as u64, image.id);
@@ -107,9 +110,13 @@ impl Layers<'_> {
         let folder = self.images.shared.content.temporary();
         let stop = Stop::default();
         let flag = stop.flag();
-        let packing = tokio::task::spawn_blocking(move || gzip(tar, &folder, &flag));
+        let packing = tokio::task::spawn_blocking(move || {
+            fault::write(Fault::PushPack)?;
+            gzip(tar, &folder, &flag)
+        });
         let packed = packing.await.map_err(joining)?;
         let packed = packed.map_err(|source| ImageError::Write { path: "content/tmp".into(), source })?;
+        fault::step(Step::PushPacked);
         Ok(sending(packed.file, packed.size, packed.digest))
     }
 

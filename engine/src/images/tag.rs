@@ -3,6 +3,7 @@
 use super::{ImageError, Images};
 use crate::clock::now_ns;
 use crate::digest::Digest;
+use crate::fault::{self, Write};
 use crate::owner::Owner;
 use crate::reference::ImageReference;
 use crate::store::images;
@@ -36,6 +37,7 @@ impl Images {
             }
             other => other.into(),
         })?;
+        fault::rows(Write::TagRow)?;
         transaction.commit().await?;
         Ok(Tagged { reference, id: image.id, before })
     }

@@ -1,41 +1,15 @@
 //! Archives written here, byte by byte, and what teams see of them.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
+use super::testing::{Host, configuration, files, gzip, layer, owner, saved};
 use super::*;
 use crate::digest::Digest;
 use crate::layers::testing::{Entry, tar};
-use crate::owner::Owner;
-use crate::processes::Spawner;
-
-struct Host {
-    root: tempfile::TempDir,
-    images: Images,
-    pool: sqlx::SqlitePool,
-}
 
 impl Host {
-    async fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let pool = crate::store::open(root.path()).await.unwrap();
-        for team in [1, 2] {
-            let name = format!("team{team}");
-            let insert = "INSERT INTO teams (id, name, key, base_id, created_at) VALUES (?, ?, ?, ?, 0)";
-            sqlx::query(insert).bind(team).bind(&name).bind(&name).bind(team << 16).execute(&pool).await.unwrap();
-        }
-        let spawner = Arc::new(Spawner::new(root.path()));
-        let transport = crate::upstream::Transport::new(Default::default(), Default::default());
-        let images = Images::open(root.path(), pool.clone(), StorageBackend::Erofs, spawner, transport).unwrap();
-        Self { root, images, pool }
-    }
-
-    async fn load(&self, team: i64, archive: &[u8]) -> Result<Vec<Loaded>, ImageError> {
-        self.images.load(&owner(team), archive, |_| ()).await
-    }
-
     async fn container(&self, image: &Digest, state: &str) {
         let insert = "INSERT INTO containers (id, team_id, name, image_id, config, resolved, state, created_at)
                       VALUES (?, 1, ?, ?, '{}', '{}', ?, 0)";
@@ -52,44 +26,6 @@ impl Host {
     async fn names(&self, team: i64) -> Vec<String> {
         self.images.list(&owner(team)).await.unwrap().iter().map(Image::shown).collect()
     }
-}
-
-fn owner(team_id: i64) -> Owner {
-    Owner { team_id, key: format!("team{team_id}"), base_id: (team_id as u32) << 16 }
-}
-
-fn layer(name: &str) -> Vec<u8> {
-    tar(&[Entry::file(name, name.as_bytes())])
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn configuration(layers: &[&[u8]]) -> Vec<u8> {
-    let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer)).collect();
-    let history: Vec<_> = (0..layers.len()).map(|number| json!({"created_by": format!("step {number}")})).collect();
-    json!({"os": "linux", "architecture": plan::host_architecture(), "config": {"Cmd": ["sh"]}, "history": history,
-           "rootfs": {"type": "layers", "diff_ids": diff_ids}})
-    .to_string()
-    .into_bytes()
-}
-
-fn files(files: &[(&str, &[u8])]) -> Vec<u8> {
-    tar(&files.iter().map(|(name, data)| Entry::file(name, data)).collect::<Vec<_>>())
-}
-
-/// An archive of one image; what is in `stored` are its layers as the archive has them.
-fn saved(tags: &[&str], layers: &[&[u8]], stored: &[&[u8]]) -> Vec<u8> {
-    let names: Vec<String> = (0..stored.len()).map(|number| format!("{number}/layer.tar")).collect();
-    let manifest = json!([{"Config": "config.json", "RepoTags": tags, "Layers": names}]).to_string();
-    let configuration = configuration(layers);
-    let mut all: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(stored.iter().copied()).collect();
-    all.push(("config.json", &configuration));
-    all.insert(0, ("manifest.json", manifest.as_bytes()));
-    files(&all)
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ use super::framing::BLOCK;
 use super::tar_in::{HighId, TarIndex, TarReader};
 use super::{index, sparse};
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write as Fault};
 
 /// Pieces that wait between two threads.
 const QUEUE: usize = 8;
@@ -373,6 +374,7 @@ fn store(folder: tempfile::TempDir, pieces: &Receiver<Bytes>) -> Result<(tempfil
         if size > TAR_BYTES {
             return Err(LayerError::TooLarge { what: format!("tar of more than {size} bytes"), limit: TAR_BYTES });
         }
+        fault::write(Fault::LayerTar).map_err(LayerError::io("write", &path))?;
         tar.write_all(&piece).map_err(LayerError::io("write", &path))?;
         reader.feed(piece)?;
     }
@@ -389,14 +391,19 @@ pub(super) fn finish_beside(
 ) -> Result<Facts, LayerError> {
     let side = sparse::lay_out(&mut found.tree, &found.sparse, tar, &folder.path().join(SIDE_FILE))?;
     let index = index::of_layer(&found.tree, size, side)?;
-    write_synced(&folder.path().join(INDEX_FILE), &index)?;
+    let path = folder.path().join(INDEX_FILE);
+    fault::write(Fault::LayerIndex).map_err(LayerError::io("write", &path))?;
+    write_synced(&path, &index)?;
     // One sync for each file, on this thread, while the next layer already comes in: syncfs would wait for whatever
     // else the host has dirty.
     tar.sync_data().map_err(LayerError::io("sync", TAR_FILE))?;
     let facts = Facts { size, disk_bytes: disk_bytes(folder.path())?, high_ids: found.high_ids };
     let text = serde_json::to_vec(&facts).map_err(|error| LayerError::io("write", FACTS_FILE)(error.into()))?;
-    write_synced(&folder.path().join(FACTS_FILE), &text)?;
+    let path = folder.path().join(FACTS_FILE);
+    fault::write(Fault::LayerFacts).map_err(LayerError::io("write", &path))?;
+    write_synced(&path, &text)?;
     crate::content::sync_folder(folder.path()).map_err(LayerError::io("sync", folder.path()))?;
+    fault::step(Step::LayerSynced);
     Ok(facts)
 }
 

@@ -12,6 +12,7 @@ use super::entry::TAR_BYTES;
 use super::framing::BLOCK;
 use super::tar_in::{Piece, SparseFile};
 use crate::erofs::tree::{Body, Data, HOLE, Tree};
+use crate::fault::{self, Write};
 
 /// Number of the side file among a layer's devices.
 pub const SIDE_DEVICE: u16 = 2;
@@ -31,6 +32,7 @@ pub fn lay_out(tree: &mut Tree, files: &[SparseFile], tar: &File, side_path: &Pa
     if files.is_empty() {
         return Ok(0);
     }
+    fault::write(Write::LayerSparse).map_err(LayerError::io("write", side_path))?;
     let side = File::create_new(side_path).map_err(LayerError::io("make", side_path))?;
     let (mut end, mut chunks) = (0, 0);
     for file in files {

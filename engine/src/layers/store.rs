@@ -13,6 +13,7 @@ use super::index::{self, Source};
 use super::ingest::{FACTS_FILE, Facts, LayerIngest, NewLayer, TAR_FILE, write_synced};
 use crate::content::sync_folder;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 
 /// The layers of one data root. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -64,6 +65,11 @@ impl LayerStore {
         self.folder(diff_id).join(FACTS_FILE).is_file()
     }
 
+    /// Whether its tar is there.
+    pub(crate) fn has_tar(&self, diff_id: &Digest) -> bool {
+        self.folder(diff_id).join(TAR_FILE).is_file()
+    }
+
     /// What is kept about a layer.
     ///
     /// # Errors
@@ -87,7 +93,9 @@ impl LayerStore {
         if self.contains(&layer.diff_id) {
             return Ok(());
         }
+        fault::write(Write::LayerAdopt).map_err(LayerError::io("move a layer to", &target))?;
         std::fs::rename(layer.path(), &target).map_err(LayerError::io("move a layer to", &target))?;
+        fault::step(Step::LayerAdopted);
         // Moved away: nothing of the temporary folder is left to remove.
         let _ = layer.folder.keep();
         Ok(())
@@ -105,7 +113,9 @@ impl LayerStore {
         let sources = self.sources(diff_ids, new);
         let bytes = index::merged(&sources)?;
         let folder = self.temporary_folder()?;
-        write_synced(&folder.path().join("index"), &bytes)?;
+        let path = folder.path().join("index");
+        fault::write(Write::RootWrite).map_err(LayerError::io("write", &path))?;
+        write_synced(&path, &bytes)?;
         Ok(Some(NewRoot { chain_id, folder }))
     }
 
@@ -115,7 +125,13 @@ impl LayerStore {
     /// [`LayerError::Io`] when it cannot be moved.
     pub fn adopt_root(&self, root: &NewRoot) -> Result<(), LayerError> {
         let target = self.merged_path(&root.chain_id);
-        std::fs::rename(root.folder.path().join("index"), &target).map_err(LayerError::io("move an index to", &target))
+        let move_there = || {
+            fault::write(Write::RootAdopt)?;
+            std::fs::rename(root.folder.path().join("index"), &target)
+        };
+        move_there().map_err(LayerError::io("move an index to", &target))?;
+        fault::step(Step::RootAdopted);
+        Ok(())
     }
 
     /// Makes what was adopted survive a power loss.
@@ -123,6 +139,7 @@ impl LayerStore {
     /// # Errors
     /// [`LayerError::Io`] when the disk refuses.
     pub fn sync(&self) -> Result<(), LayerError> {
+        fault::write(Write::RootSync).map_err(LayerError::io("sync", self.layers()))?;
         for folder in [self.layers(), self.layers().join("merged")] {
             sync_folder(&folder).map_err(LayerError::io("sync", &folder))?;
         }

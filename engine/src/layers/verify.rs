@@ -14,7 +14,7 @@ use sha2::Digest as _;
 use super::ingest::{FACTS_FILE, Facts, INDEX_FILE, SIDE_FILE, TAR_FILE, finish_beside};
 use super::tar_in::TarReader;
 use super::{LayerError, LayerStore, chain_id, index};
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 
 /// Bytes of a tar that are read at once.
 const PIECE: usize = 1 << 20;
@@ -40,12 +40,7 @@ impl LayerStore {
     /// [`LayerError::Io`] when the folder cannot be listed.
     pub fn list(&self) -> Result<BTreeSet<Digest>, LayerError> {
         let root = self.layers();
-        let mut found = BTreeSet::new();
-        for entry in std::fs::read_dir(&root).map_err(LayerError::io("list", &root))? {
-            let entry = entry.map_err(LayerError::io("list", &root))?;
-            found.extend(entry.file_name().to_str().and_then(Digest::from_hex));
-        }
-        Ok(found)
+        Ok(digest::entries(&root).map_err(LayerError::io("list", root))?.into_keys().collect())
     }
 
     /// Reads a layer whole. Empty: it is what it should be.

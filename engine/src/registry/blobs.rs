@@ -6,6 +6,7 @@ use super::{Registry, RegistryError, Repository};
 use crate::clock::now_ns;
 use crate::content::ContentError;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::layers::LayerError;
 use crate::store::registry::blobs as rows;
 
@@ -65,6 +66,7 @@ impl Registry {
         let found = rows::among(&mut transaction, from.id, &serde_json::json!([text]).to_string()).await?;
         let Some(row) = found.first() else { return Ok(false) };
         rows::insert(&mut transaction, to.id, &text, row.size, now_ns()).await?;
+        fault::rows(Write::MountRow)?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -74,9 +76,11 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::BlobUnknown`].
     pub async fn delete_blob(&self, repository: &Repository, digest: &Digest) -> Result<(), RegistryError> {
+        fault::rows(Write::BlobDelete)?;
         if !rows::delete(&self.shared.write, repository.id, &digest.to_string()).await? {
             return Err(RegistryError::BlobUnknown { digest: *digest });
         }
+        fault::step(Step::BlobDeleted);
         self.tidy_later();
         Ok(())
     }

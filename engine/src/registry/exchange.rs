@@ -8,6 +8,7 @@ use super::manifest::MANIFEST;
 use super::{Manifest, NewManifest, Registry, RegistryError, Repository, Stored, Tag};
 use crate::clock::now_ns;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::images::{Document, Image, ImageError, Images, Kept, Next, PullEvent, Pulled, Side};
 use crate::owner::Owner;
 use crate::reference::ImageReference;
@@ -79,7 +80,9 @@ impl Registry {
             let inserted = blobs::insert(&mut transaction, repository.id, &digest.to_string(), size, now).await;
             inserted.map_err(|error| super::manifests::gone(repository, error))?;
         }
+        fault::rows(Write::PublishRows)?;
         transaction.commit().await?;
+        fault::step(Step::PublishLent);
         let layers: Vec<Value> =
             layers.iter().map(|(digest, size)| json!({ "mediaType": LAYER, "digest": digest, "size": size })).collect();
         let config = json!({ "mediaType": CONFIGURATION, "digest": image.id, "size": image.raw.len() });

@@ -6,6 +6,7 @@ use super::manifest::{Checked, check};
 use super::{MANIFEST_BYTES, Registry, RegistryError, Repository, Tag};
 use crate::clock::now_ns;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::store::registry::blobs;
 use crate::store::registry::manifests::{self as rows, ListedRow, ManifestRow};
 use crate::store::registry::tags::{self, TagRow};
@@ -105,6 +106,7 @@ impl Registry {
         let size = bytes.len();
         let storing = tokio::task::spawn_blocking(move || content.put(&bytes));
         storing.await.map_err(super::error::joining)??;
+        fault::step(Step::ManifestStored);
         self.record(repository, &checked, (digest, size), new).await?;
         Ok(Stored { digest, size: size as u64, subject: checked.subject })
     }
@@ -152,7 +154,10 @@ impl Registry {
                 tags::left(&mut transaction, id, &before, now).await?;
             }
         }
-        Ok(transaction.commit().await?)
+        fault::rows(Write::ManifestRows)?;
+        transaction.commit().await?;
+        fault::step(Step::ManifestRecorded);
+        Ok(())
     }
 
     /// The manifest that a tag names.
@@ -237,9 +242,11 @@ impl Registry {
             return Err(RegistryError::ManifestInUse { digest: *digest, parent });
         }
         let mut connection = self.shared.write.acquire().await?;
+        fault::rows(Write::ManifestDelete)?;
         if !rows::delete(&mut connection, repository.id, &text).await? {
             return Err(RegistryError::ManifestUnknown { reference: text });
         }
+        fault::step(Step::ManifestDeleted);
         self.tidy_later();
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::{Registry, RegistryError};
 use crate::clock::now_ns;
+use crate::fault::{self, Step, Write};
 use crate::owner::Owner;
 use crate::store::registry::repositories::{self as rows, ListedRow, RepositoryRow};
 
@@ -199,9 +200,11 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::RepositoryUnknown`] when it is gone.
     pub async fn remove(&self, repository: &Repository) -> Result<(), RegistryError> {
+        fault::rows(Write::RepositoryDelete)?;
         if !rows::delete(&self.shared.write, repository.id).await? {
             return Err(RegistryError::RepositoryUnknown { name: repository.name.clone() });
         }
+        fault::step(Step::RepositoryDeleted);
         self.tidy_later();
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Registry, RegistryError};
 use crate::clock::now_ns;
+use crate::fault::{self, Step};
 use crate::store::registry::{blobs, uploads};
 
 /// A blob that no manifest names stays for so long: its manifest may still be on the way.
@@ -28,11 +29,12 @@ impl Registry {
         self.tidy_before(now_ns() - BLOB_GRACE_NS).await
     }
 
-    pub(super) async fn tidy_before(&self, before: i64) -> Result<(), RegistryError> {
+    pub(crate) async fn tidy_before(&self, before: i64) -> Result<(), RegistryError> {
         self.sweep_uploads().await?;
         let mut connection = self.shared.write.acquire().await?;
         blobs::delete_orphans(&mut connection, before).await?;
         drop(connection);
+        fault::step(Step::OrphansDeleted);
         if let Err(error) = self.shared.images.sweep().await {
             tracing::error!(error = &error as &dyn std::error::Error, "cannot sweep the blobs");
         }

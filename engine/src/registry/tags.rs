@@ -3,6 +3,7 @@
 use super::{Registry, RegistryError, Repository, Tag};
 use crate::clock::now_ns;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write};
 use crate::store::registry::tags::{self as rows, TagRow};
 
 /// A tag in a list.
@@ -58,7 +59,9 @@ impl Registry {
         let digest: Digest = named.and_then(|digest| digest.parse().ok()).ok_or_else(unknown)?;
         rows::delete(&mut transaction, repository.id, tag.as_str()).await?;
         rows::left(&mut transaction, repository.id, &digest.to_string(), now_ns()).await?;
+        fault::rows(Write::TagDelete)?;
         transaction.commit().await?;
+        fault::step(Step::TagDeleted);
         Ok(digest)
     }
 }

@@ -1,7 +1,5 @@
 //! Two teams, a store of their own, and what the registry promises about it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
@@ -10,10 +8,8 @@ use tokio::sync::mpsc;
 use super::manifest::MANIFEST;
 use super::*;
 use crate::digest::Digest;
-use crate::images::{Images, StorageBackend};
+use crate::images::testing::{add_teams, open, owner};
 use crate::layers::testing::{Entry, tar};
-use crate::owner::Owner;
-use crate::processes::Spawner;
 
 struct House {
     root: tempfile::TempDir,
@@ -21,26 +17,15 @@ struct House {
     registry: Registry,
 }
 
-fn owner(team_id: i64) -> Owner {
-    Owner { team_id, key: format!("t{team_id}"), base_id: 1 << 20 }
-}
-
 async fn registry(root: &std::path::Path, pool: &sqlx::SqlitePool) -> Registry {
-    let spawner = Arc::new(Spawner::new(root));
-    let transport = crate::upstream::Transport::new(Default::default(), Default::default());
-    let images = Images::open(root, pool.clone(), StorageBackend::Erofs, spawner, transport).unwrap();
-    Registry::open(&images).await.unwrap()
+    Registry::open(&open(root, pool)).await.unwrap()
 }
 
 impl House {
     async fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let pool = crate::store::open(root.path()).await.unwrap();
-        for team in [1, 2] {
-            let insert = "INSERT INTO teams (id, name, key, base_id, created_at) VALUES (?, ?, ?, ?, 0)";
-            let name = format!("team{team}");
-            sqlx::query(insert).bind(team).bind(&name).bind(&name).bind(team << 16).execute(&pool).await.unwrap();
-        }
+        add_teams(&pool).await;
         let registry = registry(root.path(), &pool).await;
         Self { root, pool, registry }
     }

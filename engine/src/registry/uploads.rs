@@ -20,6 +20,7 @@ use super::manifests::gone;
 use super::{Registry, RegistryError, Repository};
 use crate::clock::now_ns;
 use crate::digest::Digest;
+use crate::fault::{self, Step, Write as Fault};
 use crate::store::registry::{blobs, uploads as rows};
 
 /// Most uploads of one repository at a time.
@@ -93,8 +94,13 @@ impl Registry {
         }
         let id = Uuid::now_v7().to_string();
         let path = self.upload_path(&id);
+        fault::write(Fault::UploadBegin).map_err(RegistryError::io("make", &path))?;
         File::create_new(&path).map_err(RegistryError::io("make", &path))?;
-        let made = rows::insert(&self.shared.write, &id, repository.id, now_ns()).await;
+        fault::step(Step::UploadBegun);
+        let made = match fault::rows(Fault::UploadRow) {
+            Ok(()) => rows::insert(&self.shared.write, &id, repository.id, now_ns()).await,
+            refused => refused,
+        };
         if let Err(error) = made {
             remove(&path)?;
             return Err(gone(repository, error));
@@ -196,12 +202,16 @@ impl Registry {
         });
         moving.await.map_err(joining)??;
         self.shared.running.forget(id);
+        fault::step(Step::UploadAdopted);
         let mut transaction = self.shared.write.begin_with("BEGIN IMMEDIATE").await?;
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let inserted = blobs::insert(&mut transaction, repository.id, &digest.to_string(), size, now_ns()).await;
         inserted.map_err(|error| gone(repository, error))?;
         rows::delete(&mut transaction, id).await?;
-        Ok(transaction.commit().await?)
+        fault::rows(Fault::UploadRows)?;
+        transaction.commit().await?;
+        fault::step(Step::UploadRecorded);
+        Ok(())
     }
 
     async fn require_upload(&self, repository: &Repository, id: &str) -> Result<(), RegistryError> {
@@ -216,6 +226,7 @@ impl Registry {
     pub(super) async fn forget_upload(&self, id: &str) -> Result<(), RegistryError> {
         remove(&self.upload_path(id))?;
         self.shared.running.forget(id);
+        fault::step(Step::UploadForgotten);
         let mut connection = self.shared.write.acquire().await?;
         rows::delete(&mut connection, id).await?;
         Ok(())
@@ -257,7 +268,7 @@ fn take(
         };
         progress.hasher.update(&piece);
         progress.offset += piece.len() as u64;
-        if let Err(error) = file.write_all(&piece) {
+        if let Err(error) = fault::write(Fault::UploadWrite).and_then(|()| file.write_all(&piece)) {
             // Part of the piece may be there; the hash is computed anew.
             return Err(RegistryError::io("write", path)(error));
         }
@@ -269,7 +280,7 @@ fn take(
         *held = Some(before);
         return Err(RegistryError::WrongLength { expected, found: length });
     }
-    file.sync_data().map_err(RegistryError::io("sync", path))?;
+    fault::write(Fault::UploadSync).and_then(|()| file.sync_data()).map_err(RegistryError::io("sync", path))?;
     let offset = progress.offset;
     *held = Some(progress);
     match broken {

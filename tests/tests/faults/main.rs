@@ -1,0 +1,165 @@
+//! At every fault point of pull, push, load, commit and the deletions: the server is killed there, and the disk is full
+//! there. What was half done is gone after the next start, what was there is whole, and the same again succeeds.
+//!
+//! The points are those that the server itself names (engine/src/fault.rs); each is tried by the first verb that passes
+//! it, or by every verb with `SAMPAN_ALL_FAULTS` set. One that no verb passes fails the test.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
+
+mod house;
+mod small;
+mod verbs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use house::House;
+use verbs::{ALL, Verb};
+
+/// Servers at the same time.
+const AT_ONCE: usize = 3;
+
+/// A verb, its server, and what is known of it.
+struct Stage {
+    verb: Verb,
+    house: House,
+    /// The store before.
+    before: Vec<String>,
+    /// The store afterwards, with everything unused swept.
+    after: Vec<String>,
+    /// What it passes, in that order.
+    passes: Vec<String>,
+}
+
+#[test]
+fn at_every_point_the_server_may_die_and_the_disk_may_be_full() {
+    let stages = side_by_side(ALL.to_vec(), |verb| Some(Stage::new(verb)));
+    let points = stages[0].house.points();
+    let all: BTreeMap<&str, &str> =
+        points.iter().filter_map(|line| line.split_once(' ')).map(|(k, n)| (n, k)).collect();
+    let passed: BTreeSet<&str> = stages.iter().flat_map(|stage| stage.passes.iter().map(String::as_str)).collect();
+    let missed: Vec<&&str> = all.keys().filter(|name| !passed.contains(**name)).collect();
+    assert!(missed.is_empty() && !all.is_empty(), "no verb passes {missed:?}");
+
+    let every = std::env::var_os("SAMPAN_ALL_FAULTS").is_some();
+    let mut taken = BTreeSet::new();
+    let mut work = Vec::new();
+    for stage in &stages {
+        let own: Vec<String> =
+            stage.passes.iter().filter(|name| every || taken.insert((*name).clone())).cloned().collect();
+        work.push(own);
+    }
+    let is_write = |name: &String| all[name.as_str()] == "write";
+    let plans = stages.into_iter().zip(work).map(|(stage, own)| {
+        let writes: Vec<String> = own.iter().filter(|name| is_write(name)).cloned().collect();
+        (stage, own, writes)
+    });
+    let failures = side_by_side(plans.collect(), |(mut stage, own, writes)| {
+        let begun = Instant::now();
+        let refusals: &[&str] = if every { &["enospc", "eio"] } else { &["enospc"] };
+        for point in &writes {
+            refusals.iter().for_each(|what| stage.refused_at(point, what));
+        }
+        own.iter().for_each(|point| stage.killed_at(point));
+        // What was there all the time runs; that it is whole was seen each time.
+        stage.house.ok(&["start", "-a", "keeps"]);
+        let (name, kills, refused) = (stage.verb.name, own.len(), writes.len());
+        eprintln!("{name}: {kills} kills, {refused} refusals in {:.1} s", begun.elapsed().as_secs_f64());
+        None::<()>
+    });
+    assert!(failures.is_empty());
+}
+
+impl Stage {
+    /// Does it once as it should be.
+    fn new(verb: Verb) -> Self {
+        let mut house = House::new(verb.storage);
+        (verb.prepare)(&mut house);
+        let before = house.settled();
+        house.forget_reached();
+        (verb.act)(&house).unwrap();
+        house.settled();
+        (verb.check)(&house);
+        let after = house.settled();
+        let mut passes: Vec<String> = Vec::new();
+        for name in house.reached() {
+            if !passes.contains(&name) && !verb.beside.iter().any(|beside| name.starts_with(beside)) {
+                passes.push(name);
+            }
+        }
+        let mut stage = Self { verb, house, before, after, passes };
+        stage.back("at first");
+        stage
+    }
+
+    /// To the beginning again.
+    fn back(&mut self, when: &str) {
+        (self.verb.prepare)(&mut self.house);
+        self.house.swept_to(&[&self.before], when);
+    }
+
+    fn refused_at(&mut self, point: &str, what: &str) {
+        let when = format!("{}, {what} at {point}", self.verb.name);
+        let house = &self.house;
+        house.set(point, what);
+        let outcome = (self.verb.act)(house);
+        house.clear();
+        match &outcome {
+            // What goes wrong behind the answer is for the log, and done later.
+            Ok(()) => (self.verb.check)(house),
+            Err(said) => {
+                let said = said.to_lowercase();
+                let known = ["no space left", "disk is full", "507", "input/output error", "500"];
+                let told = if what == "enospc" { &known[..3] } else { &known[3..] };
+                assert!(told.iter().any(|words| said.contains(words)), "{when}: {said}");
+            }
+        }
+        house.is_sound(&when);
+        (self.verb.act)(house).unwrap_or_else(|said| panic!("{when}, again: {said}"));
+        house.swept_to(&[&self.after], &when);
+        self.back(&when);
+    }
+
+    fn killed_at(&mut self, point: &str) {
+        let when = format!("{}, killed at {point}", self.verb.name);
+        self.house.set(point, "kill");
+        // Whether it was told that all is well says nothing: some points are behind the answer.
+        let _ = (self.verb.act)(&self.house);
+        assert!(!self.house.server.ended(), "{when}");
+        self.house.clear();
+        self.house.age("content");
+        self.house.age("content/uploads");
+        self.house.server.again();
+        let house = &self.house;
+        house.is_sound(&when);
+        assert_eq!(house.uploads(), Vec::<String>::new(), "{when}");
+        if self.verb.whole {
+            house.swept_to(&[&self.before, &self.after], &when);
+        }
+        (self.verb.act)(house).unwrap_or_else(|said| panic!("{when}, again: {said}"));
+        (self.verb.check)(house);
+        house.swept_to(&[&self.after], &when);
+        self.back(&when);
+    }
+}
+
+/// Some at the same time, in order; the first failure is the test's.
+fn side_by_side<One: Send, Made: Send>(all: Vec<One>, work: impl Fn(One) -> Option<Made> + Sync) -> Vec<Made> {
+    let count = all.len();
+    let waiting = Mutex::new(all.into_iter().enumerate());
+    let made = Mutex::new(Vec::from_iter((0..count).map(|_| None)));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = waiting.lock().unwrap().next();
+                    let Some((place, one)) = next else { break };
+                    let done = work(one);
+                    made.lock().unwrap()[place] = done;
+                }
+            });
+        }
+    });
+    made.into_inner().unwrap().into_iter().flatten().collect()
+}
