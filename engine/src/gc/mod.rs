@@ -8,6 +8,8 @@
 mod lease;
 mod mark;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub use lease::{Lease, Leases};
 pub use mark::{Doomed, Present, mark};
