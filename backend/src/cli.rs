@@ -48,7 +48,8 @@ pub enum Command {
     Preflight(Box<Flags>),
     /// Reads database, blobs, layers and indexes, names what is damaged and who needs it; ends with 1 when anything is
     Doctor {
-        /// Mends what can be made anew and takes out what cannot; no server may run meanwhile
+        /// Makes anew or fetches from where it came what is damaged, and takes out what cannot be had; no server may run
+        /// meanwhile
         #[arg(long)]
         repair: bool,
     },

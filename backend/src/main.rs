@@ -43,7 +43,7 @@ fn dispatch(place: &Place, command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Doctor { repair } => {
-            let sound = sampan::doctor::run(&place.resolve(Flags::default())?.data_root, repair)?;
+            let sound = sampan::doctor::run(&place.resolve(Flags::default())?, repair)?;
             return Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Completion { shell } => {

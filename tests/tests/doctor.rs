@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use sampan_tests::client::{docker, docker_ok};
+use sampan_tests::client::{admin, ask, docker, docker_ok, token};
 use sampan_tests::images;
 use sampan_tests::server::{Server, program};
-use serde_json::Value;
+use sampan_tests::upstream::{PASSWORD, Registry, USER};
+use serde_json::{Value, json};
 
 /// Seconds that a command of the client may take.
 const SECONDS: u32 = 60;
@@ -93,6 +94,50 @@ fn damage_is_named_and_mended() {
     let (said, well) = doctor(&server, &[]);
     assert!(well && said.contains("nothing is damaged"), "{said}");
     server.again();
+}
+
+/// With the team's name at the registry, and only because teams may reach it.
+#[test]
+fn what_came_from_a_registry_is_fetched_from_there_again() {
+    let (mut server, registry) = (Server::start_on(Some("erofs")), Registry::start_private());
+    load(&server, "deep");
+    let name = format!("{}/deep:1", registry.host());
+    let owner = token(&server, "cobalt", "default", "owner");
+    let body = json!({ "username": USER, "password": PASSWORD }).to_string();
+    assert_eq!(
+        ask(&server, "PUT", &format!("/api/v1/credentials/{}", registry.host()), &owner, body.as_bytes()).0,
+        204
+    );
+    docker_ok(&server, SECONDS, &["tag", "deep", &name]);
+    docker_ok(&server, SECONDS, &["push", "-q", &name]);
+    docker_ok(&server, SECONDS, &["rmi", "deep"]);
+    let folder = layers(&server, &name)[3].clone();
+    let digest = docker_ok(&server, SECONDS, &["inspect", "-f", "{{index .RepoDigests 0}}", &name]);
+    let manifest = server.data_root().join("content").join(digest.split("sha256:").nth(1).unwrap());
+    let (tar, bytes) = (folder.join("tar"), std::fs::read(folder.join("tar")).unwrap());
+
+    server.signal(Signal::SIGTERM);
+    damage(&tar);
+    damage(&manifest);
+    let (said, well) = doctor(&server, &[]);
+    assert!(!well && said.matches(&format!("fetches it again from {digest}")).count() == 2, "{said}");
+    let (said, well) = doctor(&server, &["--repair"]);
+    assert!(!well && said.contains("is not reached") && said.contains("load or pull"), "{said}");
+
+    server.again();
+    admin(&server, &["create-user", "root2", "--admin", "--password-stdin"], "correct horse");
+    let root = admin(&server, &["create-token", "root2", "--team", "default"], "");
+    let rule = json!({ "plain_http": true, "teams_may": true }).to_string();
+    let place = format!("/api/v1/registries/{}", registry.host());
+    assert_eq!(ask(&server, "PUT", &place, &root, rule.as_bytes()).0, 204);
+    server.signal(Signal::SIGTERM);
+    let (said, well) = doctor(&server, &["--repair"]);
+    assert!(well && said.matches(&format!("fetched again from {digest}")).count() == 2, "{said}");
+    assert!(std::fs::read(&tar).unwrap() == bytes);
+    let (said, well) = doctor(&server, &[]);
+    assert!(well && said.contains("nothing is damaged"), "{said}");
+    server.again();
+    assert_eq!(docker_ok(&server, SECONDS, &["run", "--rm", "--network", "none", &name, "cat", "/deep/7"]).trim(), "7");
 }
 
 #[test]

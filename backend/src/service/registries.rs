@@ -5,8 +5,9 @@ use sampan_engine::upstream::{Credentials, Hit, Mirror, MirrorState, Proxies, Re
 use serde_json::json;
 
 use super::{Result, ServiceError, record};
-use crate::accounts::RegistryCredential;
+use crate::accounts::{Accounts, AccountsError, RegistryCredential};
 use crate::app::App;
+use crate::auth::SealingKey;
 use crate::policy::action::{Create, List, Pull, Remove};
 use crate::policy::{Fetches, Granted, Images, Mirrors, Registries, RegistryCredentials};
 
@@ -126,10 +127,20 @@ pub(super) async fn credentials(
     if let Some(given) = given.filter(|given| !given.is_anonymous()) {
         return Ok(given);
     }
-    let Some((username, sealed)) = app.accounts.registry_credential(owner.team_id, registry).await? else {
+    Ok(kept_credentials(&app.accounts, &app.sealing, owner.team_id, registry).await?)
+}
+
+/// What a team has at a registry.
+pub(crate) async fn kept_credentials(
+    accounts: &Accounts,
+    sealing: &SealingKey,
+    team_id: i64,
+    registry: &str,
+) -> std::result::Result<Credentials, AccountsError> {
+    let Some((username, sealed)) = accounts.registry_credential(team_id, registry).await? else {
         return Ok(Credentials::Anonymous);
     };
-    let opened = app.sealing.open_sealed(&sealed_for(owner.team_id, registry), &sealed)?;
+    let opened = sealing.open_sealed(&sealed_for(team_id, registry), &sealed)?;
     let password = String::from_utf8_lossy(&opened).into_owned();
     Ok(Credentials::Basic { username, password })
 }

@@ -14,7 +14,7 @@ pub struct Finding {
     pub name: String,
     /// What is wrong with it.
     pub damage: String,
-    /// Names of the images that need it; empty: nobody does.
+    /// Names of the images and of the registry's tags that need it; empty: nobody does.
     pub users: Vec<String>,
     /// What became of it.
     pub outcome: Outcome,
@@ -29,6 +29,12 @@ pub enum Part {
     Image,
     /// A blob in `content/`.
     Blob,
+    /// The record of a manifest of the registry.
+    Manifest,
+    /// A tag of the registry.
+    Tag,
+    /// An upload.
+    Upload,
     /// A layer.
     Layer,
     /// The merged index of an image.
@@ -36,16 +42,27 @@ pub enum Part {
 }
 
 /// What became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It is right again.
     Repaired,
+    /// It is right again; its bytes came from there.
+    Fetched(String),
     /// It can be repaired by the same command with `--repair`.
     Repairable,
+    /// The same command with `--repair` asks there for its bytes.
+    Fetchable(String),
     /// Damaged bytes are out of the store; the sentence says how right ones come back.
-    SetAside(&'static str),
+    SetAside(String),
     /// Nothing was done; the sentence says what a person can do.
     Left(&'static str),
+}
+
+impl Outcome {
+    /// Whether nothing is wrong any more.
+    pub fn is_right(&self) -> bool {
+        matches!(self, Self::Repaired | Self::Fetched(_))
+    }
 }
 
 /// Why an examination could not go on.
@@ -60,6 +77,9 @@ pub enum DoctorError {
     /// A blob could not be read or written.
     #[error("cannot examine the blobs")]
     Content(#[from] ContentError),
+    /// A file of the uploads could not be looked at or removed.
+    #[error("cannot examine the uploads")]
+    Upload(#[source] std::io::Error),
     /// The work broke off.
     #[error("the examination broke off")]
     Broken(#[from] tokio::task::JoinError),
@@ -71,6 +91,9 @@ impl fmt::Display for Part {
             Self::Database => "database",
             Self::Image => "image",
             Self::Blob => "blob",
+            Self::Manifest => "manifest",
+            Self::Tag => "tag",
+            Self::Upload => "upload",
             Self::Layer => "layer",
             Self::Index => "index",
         })
@@ -83,9 +106,11 @@ impl fmt::Display for Finding {
         if !self.users.is_empty() {
             write!(out, "; needed by {}", self.users.join(", "))?;
         }
-        match self.outcome {
+        match &self.outcome {
             Outcome::Repaired => write!(out, "; repaired"),
-            Outcome::Repairable => write!(out, "; `sampan doctor --repair` makes it anew"),
+            Outcome::Fetched(from) => write!(out, "; fetched again from {from}"),
+            Outcome::Repairable => write!(out, "; `sampan doctor --repair` puts it right"),
+            Outcome::Fetchable(from) => write!(out, "; `sampan doctor --repair` fetches it again from {from}"),
             Outcome::SetAside(what) => write!(out, "; taken out of the store: {what}"),
             Outcome::Left(what) => write!(out, "; {what}"),
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::origins::Asked;
 use super::{DoctorError, Finding, Outcome, Part, Patient, Report};
 use crate::digest::Digest;
 use crate::layers::{LayerDamage, LayerStore};
@@ -21,11 +22,11 @@ pub(super) async fn examine(patient: &Patient, report: &mut Report) -> Result<()
     let looked = stream::iter(all).map(|diff_id| look(patient.layers.clone(), diff_id)).buffer_unordered(AT_ONCE);
     let damaged: BTreeMap<Digest, Vec<LayerDamage>> = looked.try_collect().await?;
     for (diff_id, damages) in damaged.into_iter().filter(|(_, damages)| !damages.is_empty()) {
-        report.findings.push(mend(patient, &diff_id, &damages)?);
+        report.findings.push(mend(patient, &diff_id, &damages).await?);
     }
     let torn = |report: &Report, diff_id: &Digest| {
         let name = diff_id.to_string();
-        report.findings.iter().any(|one| one.name == name && one.outcome != Outcome::Repaired)
+        report.findings.iter().any(|one| one.name == name && !one.outcome.is_right())
     };
     for image in &patient.images {
         if !image.diff_ids.iter().any(|diff_id| torn(report, diff_id)) {
@@ -40,18 +41,18 @@ async fn look(layers: LayerStore, diff_id: Digest) -> Result<(Digest, Vec<LayerD
     Ok((diff_id, found))
 }
 
-fn mend(patient: &Patient, diff_id: &Digest, damages: &[LayerDamage]) -> Result<Finding, DoctorError> {
-    let users = patient.users(|image| image.diff_ids.contains(diff_id));
+async fn mend(patient: &Patient, diff_id: &Digest, damages: &[LayerDamage]) -> Result<Finding, DoctorError> {
+    let users = patient.users(diff_id, |image| image.diff_ids.contains(diff_id));
     let tar = damages.iter().find_map(|damage| match damage {
         LayerDamage::Tar(why) => Some(why.clone()),
         LayerDamage::Derived(_) => None,
     });
     let (damage, outcome) = match (tar, patient.repair) {
-        (Some(why), false) => (why, Outcome::Left(AGAIN)),
-        (Some(why), true) => {
-            patient.layers.set_aside(diff_id)?;
-            (why, Outcome::SetAside(AGAIN))
+        (Some(why), false) => {
+            let from = patient.origins.of_layer(diff_id);
+            (why, from.map_or(Outcome::Left(AGAIN), Outcome::Fetchable))
         }
+        (Some(why), true) => (why, bring(patient, diff_id).await?),
         (None, repair) => {
             let files = damages.iter().filter_map(|damage| match damage {
                 LayerDamage::Derived(name) => Some(*name),
@@ -67,6 +68,17 @@ fn mend(patient: &Patient, diff_id: &Digest, damages: &[LayerDamage]) -> Result<
     Ok(Finding { part: Part::Layer, name: diff_id.to_string(), damage, users, outcome })
 }
 
+/// From where it came; else it is taken out of the store, so that it can come again.
+async fn bring(patient: &Patient, diff_id: &Digest) -> Result<Outcome, DoctorError> {
+    let said = match patient.origins.bring_layer(diff_id).await? {
+        Asked::Brought(from) => return Ok(Outcome::Fetched(from)),
+        Asked::Refused(said) => said.map(|said| format!(" ({said})")).unwrap_or_default(),
+    };
+    patient.layers.set_aside(diff_id)?;
+    super::blobs::forget(patient, diff_id).await?;
+    Ok(Outcome::SetAside(format!("{AGAIN}{said}")))
+}
+
 fn look_at_root(patient: &Patient, diff_ids: &[Digest]) -> Result<Option<Finding>, DoctorError> {
     if patient.layers.verify_root(diff_ids)? {
         return Ok(None);
@@ -79,7 +91,12 @@ fn look_at_root(patient: &Patient, diff_ids: &[Digest]) -> Result<Option<Finding
         part: Part::Index,
         name,
         damage: "it differs from what the layers make".to_owned(),
-        users: patient.users(|image| image.diff_ids == diff_ids),
+        users: users_of_root(patient, diff_ids),
         outcome: if patient.repair { Outcome::Repaired } else { Outcome::Repairable },
     }))
+}
+
+fn users_of_root(patient: &Patient, diff_ids: &[Digest]) -> Vec<String> {
+    let users = patient.images.iter().filter(|image| image.diff_ids == diff_ids).map(|image| image.shown.clone());
+    users.collect::<BTreeSet<String>>().into_iter().collect()
 }

@@ -1,5 +1,6 @@
-//! Looks at what images are made of: database, blobs, layers, indexes; names what is damaged and who uses it, and repairs
-//! what can be made anew. Not at unpacked layers, which are root's, nor at what belongs to containers and volumes.
+//! Looks at what images and the registry inside are made of: database, blobs, layers, indexes, manifests, tags, uploads;
+//! names what is damaged and who uses it, and repairs what can be made anew or fetched from where it came. Not at unpacked
+//! layers, which are root's, nor at what belongs to containers and volumes.
 //!
 //! Examining reads only, and may go on beside a running server. Repairing wants the data root for itself
 //! ([`crate::host::claim_alone`]).
@@ -8,23 +9,34 @@ mod blobs;
 mod database;
 mod finding;
 mod layers;
+mod origins;
+mod registry;
+#[cfg(test)]
+mod tests;
+mod uploads;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use sqlx::SqlitePool;
 
 pub use finding::{DoctorError, Finding, Outcome, Part};
 
+use self::origins::Origins;
+use self::registry::Shelves;
 use crate::content::ContentStore;
 use crate::digest::Digest;
 use crate::layers::LayerStore;
 use crate::store::images;
+use crate::upstream::{Credentials, Transport};
 
 /// What was looked at and what was found.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Images of all teams.
     pub images: usize,
+    /// Manifests of the registry, of all teams.
+    pub manifests: usize,
     /// Layers on disk.
     pub layers: usize,
     /// Blobs on disk.
@@ -33,18 +45,30 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
+/// By what other registries are asked for bytes that are damaged here.
+#[derive(Debug)]
+pub struct Repair {
+    /// The way to them.
+    pub transport: Transport,
+    /// Names of teams (`teams.id`) at registries.
+    pub credentials: Vec<(i64, String, Credentials)>,
+}
+
 impl Report {
     /// Whether anything damaged is left.
     pub fn is_sound(&self) -> bool {
-        self.findings.iter().all(|finding| finding.outcome == Outcome::Repaired)
+        self.findings.iter().all(|finding| finding.outcome.is_right())
     }
 }
 
 /// The stores of one data root, and what its rows say about them.
 struct Patient {
+    pool: SqlitePool,
     content: ContentStore,
     layers: LayerStore,
     images: Vec<Known>,
+    shelves: Shelves,
+    origins: Origins,
     repair: bool,
 }
 
@@ -58,19 +82,40 @@ struct Known {
     shown: String,
 }
 
-/// Examines a data root whose database is open; `repair`: mends what can be mended.
+/// Examines a data root whose database is open; with `repair`, mends what can be mended.
 ///
 /// # Errors
 /// [`DoctorError`] when the examination itself cannot go on; what is damaged is no error but in the report.
-pub async fn examine(data_root: &Path, pool: &SqlitePool, repair: bool) -> Result<Report, DoctorError> {
+pub async fn examine(data_root: &Path, pool: &SqlitePool, repair: Option<Repair>) -> Result<Report, DoctorError> {
+    let mends = repair.is_some();
+    let first = examine_once(data_root, pool, repair).await?;
+    if mends || first.findings.is_empty() {
+        return Ok(first);
+    }
+    // A server that works beside may have taken away what was looked at: damaged is what stays so.
+    let mut second = examine_once(data_root, pool, None).await?;
+    let seen =
+        |finding: &Finding| first.findings.iter().any(|one| (one.part, &one.name) == (finding.part, &finding.name));
+    second.findings.retain(seen);
+    Ok(second)
+}
+
+async fn examine_once(data_root: &Path, pool: &SqlitePool, repair: Option<Repair>) -> Result<Report, DoctorError> {
     let mut report = Report::default();
     report.findings.extend(database::examine(pool).await?);
     let images = known(pool, &mut report.findings).await?;
-    let patient =
-        Patient { content: ContentStore::existing(data_root), layers: LayerStore::existing(data_root), images, repair };
+    let (content, layers) = (ContentStore::existing(data_root), LayerStore::existing(data_root));
+    let shelves = Shelves::load(pool).await?;
+    let mends = repair.is_some();
+    let origins = Origins::load(pool, &images, repair, (&content, &layers)).await?;
+    let pool = pool.clone();
+    let patient = Patient { pool, content, layers, images, shelves, origins, repair: mends };
     report.images = patient.images.len();
+    report.manifests = patient.shelves.manifests.len();
     blobs::examine(&patient, &mut report).await?;
     layers::examine(&patient, &mut report).await?;
+    registry::examine(&patient, &mut report).await?;
+    uploads::examine(&patient, &mut report).await?;
     Ok(report)
 }
 
@@ -96,12 +141,10 @@ async fn known(pool: &SqlitePool, findings: &mut Vec<Finding>) -> Result<Vec<Kno
 }
 
 impl Patient {
-    /// The images that have something, by name.
-    fn users(&self, has: impl Fn(&Known) -> bool) -> Vec<String> {
-        let mut users: Vec<String> =
-            self.images.iter().filter(|image| has(image)).map(|image| image.shown.clone()).collect();
-        users.sort();
-        users.dedup();
-        users
+    /// The images that have something, by name, and the registry's names that lead to `digest`.
+    fn users(&self, digest: &Digest, has: impl Fn(&Known) -> bool) -> Vec<String> {
+        let images = self.images.iter().filter(|image| has(image)).map(|image| image.shown.clone());
+        let all: BTreeSet<String> = images.chain(self.shelves.users(&digest.to_string())).collect();
+        all.into_iter().collect()
     }
 }

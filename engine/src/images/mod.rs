@@ -24,6 +24,7 @@ mod provenance;
 mod prune;
 mod pull;
 mod push;
+mod refetch;
 #[cfg(test)]
 mod registry_tests;
 mod remove;
@@ -51,6 +52,7 @@ pub use make::Making;
 pub use prune::{PruneFilter, Pruned};
 pub use pull::{LayerStep, PullEvent, PullRequest, Pulled};
 pub use push::{PushEvent, PushRequest, PushStep, Pushed};
+pub(crate) use refetch::{Origin, Refetch};
 pub use remove::Removed;
 pub use save::Archive as SavedArchive;
 pub use tag::Tagged;

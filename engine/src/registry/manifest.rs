@@ -42,7 +42,7 @@ impl Kind {
 
 /// What a manifest says, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Checked {
+pub(crate) struct Checked {
     pub media_type: String,
     /// Blobs that must be there, with their sizes.
     pub blobs: Vec<(Digest, u64)>,
@@ -96,7 +96,7 @@ const NAMES: [&str; 12] = [
 const FOREIGN: [&str; 4] = ["fsLayers", "history", "signatures", "blobs"];
 
 /// Reads and checks a manifest that came with `content_type`.
-pub(super) fn check(content_type: Option<&str>, bytes: &[u8]) -> Result<Checked, RegistryError> {
+pub(crate) fn check(content_type: Option<&str>, bytes: &[u8]) -> Result<Checked, RegistryError> {
     if bytes.len() > MANIFEST_BYTES {
         return Err(RegistryError::ManifestTooLarge { limit: MANIFEST_BYTES });
     }

@@ -26,6 +26,7 @@ pub use blobs::Blob;
 pub use error::RegistryError;
 pub use exchange::ObtainError;
 pub use handle::Registry;
+pub(crate) use manifest::{Checked, check};
 pub use manifest::{INDEX, Kind as ManifestKind, MANIFEST_BYTES};
 pub use manifests::{ListedManifest, Manifest, NewManifest, Stored};
 pub use name::{RepositoryName, Tag};

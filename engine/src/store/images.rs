@@ -186,6 +186,7 @@ pub(crate) async fn delete_layer(connection: &mut SqliteConnection, diff_id: &st
 /// An image with its names, whoever's it is.
 #[derive(Debug)]
 pub(crate) struct AnyImageRow {
+    pub team_id: i64,
     pub id: String,
     pub config: String,
     pub diff_ids: String,
@@ -197,7 +198,7 @@ pub(crate) struct AnyImageRow {
 pub(crate) async fn all(pool: &SqlitePool) -> sqlx::Result<Vec<AnyImageRow>> {
     sqlx::query_as!(
         AnyImageRow,
-        r#"SELECT i.id, i.config, i.diff_ids,
+        r#"SELECT i.team_id, i.id, i.config, i.diff_ids,
            (SELECT group_concat(t.reference, ', ') FROM tags t WHERE t.team_id = i.team_id AND t.image_id = i.id)
            AS "tags: String" FROM images i ORDER BY i.team_id, i.id"#
     )

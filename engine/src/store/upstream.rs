@@ -225,6 +225,20 @@ pub(crate) async fn delete_digest(
     .map(drop)
 }
 
+/// All of every team, each with its team.
+pub(crate) async fn all_digests(pool: &SqlitePool) -> sqlx::Result<Vec<(i64, DigestRow)>> {
+    let rows = sqlx::query!(
+        "SELECT team_id, repository, digest, manifest, image_id FROM image_digests ORDER BY team_id, created_at DESC, digest"
+    )
+    .fetch_all(pool)
+    .await?;
+    let all = rows.into_iter().map(|row| {
+        let (repository, digest, manifest, image_id) = (row.repository, row.digest, row.manifest, row.image_id);
+        (row.team_id, DigestRow { repository, digest, manifest, image_id })
+    });
+    Ok(all.collect())
+}
+
 /// Digests of every kept manifest and index of every team: what the sweep keeps.
 pub(crate) async fn manifests(connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(r#"SELECT digest AS "digest!" FROM image_digests UNION SELECT manifest FROM image_digests"#)

@@ -1,6 +1,7 @@
 //! Rows of the registry. Every query names the repository, and a repository is found by its team.
 
 pub(crate) mod blobs;
+pub(crate) mod examine;
 pub(crate) mod manifests;
 pub(crate) mod repositories;
 pub(crate) mod tags;
