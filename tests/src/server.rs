@@ -179,6 +179,21 @@ impl Server {
         }
     }
 
+    /// Whether `sampan serve` ends by itself, or is killed, in that time.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn ends_within(&mut self, most: Duration) -> bool {
+        let begun = Instant::now();
+        while self.child.try_wait().expect("wait").is_none() {
+            if begun.elapsed() > most {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
     /// Sends a signal to `sampan serve` and waits for its end; what it started stays.
     ///
     /// # Panics

@@ -2,7 +2,8 @@
 //! there. What was half done is gone after the next start, what was there is whole, and the same again succeeds.
 //!
 //! The points are those that the server itself names (engine/src/fault.rs); each is tried by the first verb that passes
-//! it, or by every verb with `SAMPAN_ALL_FAULTS` set. One that no verb passes fails the test.
+//! it, or by every verb with `SAMPAN_ALL_FAULTS` set; a verb whose points are all tried by others is killed in its middle.
+//! One that no verb passes fails the test. `SAMPAN_FAULTS_OF=load` tries one verb alone.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
 
@@ -12,13 +13,15 @@ mod verbs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use house::House;
 use verbs::{ALL, Verb};
 
 /// Servers at the same time.
 const AT_ONCE: usize = 3;
+/// How long the server may take to die, also where the point is behind the answer.
+const SOON: Duration = Duration::from_secs(20);
 
 /// A verb, its server, and what is known of it.
 struct Stage {
@@ -34,20 +37,26 @@ struct Stage {
 
 #[test]
 fn at_every_point_the_server_may_die_and_the_disk_may_be_full() {
-    let stages = side_by_side(ALL.to_vec(), |verb| Some(Stage::new(verb)));
+    let only = std::env::var("SAMPAN_FAULTS_OF").ok();
+    let verbs = ALL.iter().filter(|verb| only.as_ref().is_none_or(|name| verb.name == name));
+    let stages = side_by_side(verbs.copied().collect(), |verb| Some(Stage::new(verb)));
     let points = stages[0].house.points();
     let all: BTreeMap<&str, &str> =
         points.iter().filter_map(|line| line.split_once(' ')).map(|(k, n)| (n, k)).collect();
     let passed: BTreeSet<&str> = stages.iter().flat_map(|stage| stage.passes.iter().map(String::as_str)).collect();
     let missed: Vec<&&str> = all.keys().filter(|name| !passed.contains(**name)).collect();
-    assert!(missed.is_empty() && !all.is_empty(), "no verb passes {missed:?}");
+    assert!(only.is_some() || (missed.is_empty() && !all.is_empty()), "no verb passes {missed:?}");
 
     let every = std::env::var_os("SAMPAN_ALL_FAULTS").is_some();
     let mut taken = BTreeSet::new();
     let mut work = Vec::new();
     for stage in &stages {
-        let own: Vec<String> =
-            stage.passes.iter().filter(|name| every || taken.insert((*name).clone())).cloned().collect();
+        let passes = &stage.passes;
+        let mut own: Vec<String> =
+            passes.iter().filter(|name| taken.insert(name.as_str().to_owned()) || every).cloned().collect();
+        if own.is_empty() {
+            own.extend(passes.get(passes.len() / 2).cloned());
+        }
         work.push(own);
     }
     let is_write = |name: &String| all[name.as_str()] == "write";
@@ -80,14 +89,14 @@ impl Stage {
         house.forget_reached();
         (verb.act)(&house).unwrap();
         house.settled();
-        (verb.check)(&house);
-        let after = house.settled();
         let mut passes: Vec<String> = Vec::new();
         for name in house.reached() {
             if !passes.contains(&name) && !verb.beside.iter().any(|beside| name.starts_with(beside)) {
                 passes.push(name);
             }
         }
+        (verb.check)(&house);
+        let after = house.settled();
         let mut stage = Self { verb, house, before, after, passes };
         stage.back("at first");
         stage
@@ -123,13 +132,16 @@ impl Stage {
 
     fn killed_at(&mut self, point: &str) {
         let when = format!("{}, killed at {point}", self.verb.name);
+        // A sweep that still runs would end it before the verb begins, whose client waits for the next server then.
+        self.house.quiet();
         self.house.set(point, "kill");
         // Whether it was told that all is well says nothing: some points are behind the answer.
         let _ = (self.verb.act)(&self.house);
-        assert!(!self.house.server.ended(), "{when}");
+        assert!(self.house.server.ends_within(SOON), "{when}: it does not die");
         self.house.clear();
         self.house.age("content");
         self.house.age("content/uploads");
+        self.house.forget_reached();
         self.house.server.again();
         let house = &self.house;
         house.is_sound(&when);

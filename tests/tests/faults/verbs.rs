@@ -223,7 +223,7 @@ fn delete_tag(house: &House) -> Result<(), String> {
 }
 
 fn delete_repository(house: &House) -> Result<(), String> {
-    let tidied = || house.reached().iter().filter(|name| *name == "orphans.deleted").count();
+    let tidied = || house.passed("orphans.deleted");
     let (there, before) = (house.manifest("up")?.is_some(), tidied());
     house.remove_repository("up")?;
     // Behind the answer, with what else goes within two seconds.
