@@ -75,6 +75,7 @@ walk: build ## the promises, one PASS line each, as a stranger would type them
 
 bench: build ## figures beside crun, runc, podman and docker where they are installed
 	tools/host-packages bench
+	tests/clients/install
 	tests/clients/install --peers
 	tests/bench/run
 
