@@ -208,11 +208,11 @@ async fn repository(pool: &sqlx::SqlitePool, team: i64) {
         ("INSERT INTO repositories (id, team_id, name, created_at) VALUES (1, ?, 'app', 1)", vec![team.to_string()]),
         ("INSERT INTO repository_blobs VALUES (1, ?, 2, 1)", vec![BLOB.to_owned()]),
         (
-            "INSERT INTO manifests VALUES (1, ?, ?, ?, 'application/x', NULL, '{}', 'amber', 1, 1)",
+            "INSERT INTO manifests VALUES (1, ?, ?, ?, 'application/x', NULL, '{}', 'amber', 1, 1, NULL)",
             vec![digest.clone(), MANIFEST_TYPE.to_owned(), MANIFEST.len().to_string()],
         ),
         ("INSERT INTO manifest_links VALUES (1, ?, ?, 'blob')", vec![digest.clone(), BLOB.to_owned()]),
-        ("INSERT INTO repository_tags VALUES (1, 'latest', ?, 'amber', 1)", vec![digest]),
+        ("INSERT INTO repository_tags VALUES (1, 'latest', ?, 'amber', 1, NULL)", vec![digest]),
         ("INSERT INTO uploads VALUES (?, 1, 1)", vec![UPLOAD.to_owned()]),
         (
             "INSERT INTO robots (id, team_id, name, prefix, hash, created_at) VALUES (1, ?, 'ci', 'spr_', x'00', 1)",

@@ -232,8 +232,7 @@ impl Engine {
     }
 
     /// Tells that something happened to an image.
-    pub fn tell_image(&self, owner: &Owner, action: Action, id: &str, name: &str) {
-        let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+    pub fn tell_image(&self, owner: &Owner, action: Action, id: &str, attributes: BTreeMap<String, String>) {
         let (noun, id) = (Noun::Image, id.to_owned());
         self.shared.events.tell(Event { at_ns: now_ns(), team_id: owner.team_id, noun, action, id, attributes });
     }

@@ -399,6 +399,7 @@ mirror-off = Not asked
 mirror-well = Asked; nothing is known against it
 mirror-again = Failed before; it is asked again
 mirror-rests = Failed; passed over for { $value }
+mirror-registry-away = The registry itself could not be reached: { $value }
 mirror-lied = Gave wrong bytes; passed over for { $value }
 registry-rules = How registries are reached
 registry-rules-note = registries on the internet need no entry

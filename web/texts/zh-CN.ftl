@@ -360,6 +360,7 @@ mirror-off = 未使用
 mirror-well = 使用中，未发现问题
 mirror-again = 曾失败，将再次尝试
 mirror-rests = 失败，暂停使用 { $value }
+mirror-registry-away = 无法连接该仓库本身：{ $value }
 mirror-lied = 返回了错误的数据，暂停使用 { $value }
 registry-rules = 如何访问仓库
 registry-rules-note = 互联网上的仓库无需设置

@@ -42,7 +42,8 @@ fn leads_to(registry: &str, door: SocketAddr, usual_port: u16) -> bool {
     match name.parse::<IpAddr>() {
         Ok(ip) => ip == door.ip() || (everywhere && (ip.is_loopback() || addresses().contains(&ip))),
         Err(_) if name.eq_ignore_ascii_case("localhost") => everywhere || door.ip().is_loopback(),
-        Err(_) => everywhere && name.eq_ignore_ascii_case(&host_name()),
+        // On loopback alone nobody is reached by the host's name.
+        Err(_) => !door.ip().is_loopback() && name.eq_ignore_ascii_case(&host_name()),
     }
 }
 
@@ -114,6 +115,11 @@ mod tests {
             ["docker.io", "localhost:7071", "127.0.0.2:7070", "203.0.113.9", "hub.example.org:8443", "evil.test:443"]
         {
             assert!(!config.is_own_registry(other), "{other}");
+        }
+        // A listener on one address is reached by that, and by the host's name.
+        config.https = Some("192.0.2.7:443".parse().unwrap());
+        for (name, own) in [("192.0.2.7", true), (&*host_name(), true), ("192.0.2.8", false), ("localhost", false)] {
+            assert_eq!(config.is_own_registry(name), own, "{name}");
         }
     }
 }

@@ -99,6 +99,12 @@ pub enum Denied {
         /// `pull`, `push` or `delete`.
         action: &'static str,
     },
+    /// The repository fills itself.
+    #[error("{repository} is filled from another registry: nobody pushes there")]
+    Cache {
+        /// `team/cache/host/name`.
+        repository: String,
+    },
     /// The repository could not be looked up.
     #[error(transparent)]
     Registry(#[from] sampan_engine::registry::RegistryError),
@@ -127,7 +133,7 @@ impl Denied {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NotFound { .. } => Kind::NotFound,
-            Self::OutOfScope { .. } => Kind::Forbidden,
+            Self::OutOfScope { .. } | Self::Cache { .. } => Kind::Forbidden,
             Self::Registry(error) => error.kind(),
             Self::Forbidden { .. } | Self::Elevated { .. } | Self::Folder { .. } | Self::NoTeam { .. } => {
                 Kind::Forbidden

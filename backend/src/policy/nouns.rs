@@ -3,6 +3,7 @@
 use sampan_engine::containers::config::ContainerConfig;
 use sampan_engine::containers::{ExecConfig, Update};
 use sampan_engine::owner::Owner;
+use sampan_engine::reference::ImageReference;
 use sampan_engine::registry::RepositoryName;
 
 use crate::accounts::TeamRow;
@@ -224,6 +225,8 @@ objects! {
         name: RepositoryName,
         /// As it is; `None`: the first push makes it.
         found: Option<sampan_engine::registry::Repository>,
+        /// What a pull by this caller fills it with: another registry's repository.
+        fills: Option<ImageReference>,
     }
     /// One robot of the team; there may be none, which the accounts say.
     Robot: Robot in Owner {

@@ -1,6 +1,7 @@
 //! Grants for repositories and robots. Who is not of the team sees what is public, and nothing else: a repository that
 //! they may not see looks as one that is not there.
 
+use sampan_engine::reference::ImageReference;
 use sampan_engine::registry::RepositoryName;
 
 use super::action::{Act, Action, Verb};
@@ -27,20 +28,27 @@ impl Policy<'_> {
         let Some(team) = self.team_of(name).await? else { return Err(unknown()) };
         let found = self.app().engine.registry().find(team.id, name.name()).await?;
         let public = A::VERB == Verb::Pull && found.as_ref().is_some_and(|found| found.public);
-        match own(caller, &team, name) {
+        let view = own(caller, &team, name);
+        match view {
             Some(view) if allowed(Act(A::VERB, NounKind::Repository), caller, Some(view.role)) || public => {}
             Some(_) => return Err(forbidden::<A, Repository>(caller)),
             None if public => {}
             None => return Err(unknown()),
         }
-        if found.is_none() && A::VERB != Verb::Push {
+        let filled = self.filled_with(name);
+        if filled.is_some() && A::VERB == Verb::Push {
+            return Err(Denied::Cache { repository: name.whole().to_owned() });
+        }
+        // What comes by the team's name at the other registry comes for nobody else.
+        let fills = filled.filter(|_| A::VERB == Verb::Pull && view.is_some());
+        if found.is_none() && A::VERB != Verb::Push && fills.is_none() {
             return Err(unknown());
         }
         let action = ACTIONS.iter().find(|(_, verb)| *verb == A::VERB).map(|(action, _)| *action);
         if let Some(action) = action.filter(|action| !caller.registry_allows(name.whole(), action)) {
             return Err(Denied::OutOfScope { repository: name.whole().to_owned(), action });
         }
-        Ok(grant(caller, team.owner()?, Repository { name: name.clone(), found }))
+        Ok(grant(caller, team.owner()?, Repository { name: name.clone(), found, fills }))
     }
 
     /// The repository of that name (behind the team's) of the team in view, which must be there.
@@ -68,7 +76,11 @@ impl Policy<'_> {
         let found = self.app().engine.registry().find(team.id, name.name()).await?;
         let public = found.is_some_and(|found| found.public);
         let view = own(caller, &team, name);
+        let cache = self.filled_with(name).is_some();
         let may = |verb| {
+            if cache && verb == Verb::Push {
+                return false;
+            }
             let own = view.is_some_and(|view| allowed(Act(verb, NounKind::Repository), caller, Some(view.role)));
             own || (public && verb == Verb::Pull)
         };
@@ -105,6 +117,12 @@ impl Policy<'_> {
             true => Ok(grant(caller, view.owner.clone(), Robot { id })),
             false => Err(forbidden::<A, Robot>(caller)),
         }
+    }
+
+    /// Another registry's repository that the one of that name is filled with.
+    fn filled_with(&self, name: &RepositoryName) -> Option<ImageReference> {
+        let ours = |host: &str| self.app().config.is_own_registry(host);
+        sampan_engine::registry::cached(name.name()).filter(|reference| !ours(reference.registry()))
     }
 
     async fn team_of(&self, name: &RepositoryName) -> Result<Option<TeamRow>, Denied> {

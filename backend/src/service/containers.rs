@@ -7,6 +7,8 @@ use sampan_engine::containers::{
     AttachRequest, Attached, ChangeStream, Commit as Committing, Container as Seen, Created, FileStream, Found,
     LogQuery, OutputStream, Pruned, Stopped, Top as Processes, WaitCondition,
 };
+use sampan_engine::events::Action;
+use sampan_engine::reference::ImageReference;
 use sampan_engine::stats::{Point, Sample, SampleStream};
 use sampan_engine::volumes::Usage;
 
@@ -231,8 +233,12 @@ pub async fn changes(app: &App, target: &Granted<Changes, Container>) -> Result<
 /// Makes an image of it; gives the image's id.
 pub async fn commit(app: &App, target: Granted<Commit, Container>, commit: Committing) -> Result<String> {
     let name = commit.name.as_ref().map(ToString::to_string);
+    let familiar = commit.name.as_ref().map(ImageReference::familiar);
     let id = app.engine.containers().commit(target.owner(), target.noun().id(), commit).await?.to_string();
     app.note(&target, target.noun().id(), json!({ "image": id, "name": name }));
+    if let Some(name) = &familiar {
+        super::image_events::tell(app, target.owner(), Action::Tag, &id, name).await;
+    }
     Ok(id)
 }
 

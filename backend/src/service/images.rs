@@ -11,6 +11,7 @@ use sampan_engine::upstream::Credentials;
 use serde_json::json;
 use tokio::io::AsyncRead;
 
+use super::image_events::{tell, tell_moved, tell_pruned, tell_removed};
 use super::{Result, ServiceError, own_registry, registries};
 use crate::app::App;
 use crate::policy::action::{Import, List, Load, Prune, Pull, Push, Remove, Save, Tag, View};
@@ -41,7 +42,9 @@ pub async fn load(
     let loaded = app.engine.images().load(target.owner(), archive, progress).await?;
     for image in &loaded {
         let names: Vec<String> = image.tags.iter().map(|tag| tag.reference.familiar()).collect();
-        app.note(&target, &image.id.to_string(), json!({ "references": names }));
+        let id = image.id.to_string();
+        app.note(&target, &id, json!({ "references": names }));
+        tell(app, target.owner(), Action::Load, &id, &id).await;
     }
     Ok(loaded)
 }
@@ -56,7 +59,10 @@ pub async fn import(
     let made = app.engine.images().import(target.owner(), tar, making).await?;
     let id = made.id.to_string();
     let names: Vec<String> = made.tags.iter().map(|tag| tag.reference.familiar()).collect();
-    app.engine.tell_image(target.owner(), Action::Import, &id, names.first().unwrap_or(&id));
+    for name in &names {
+        tell(app, target.owner(), Action::Tag, &id, name).await;
+    }
+    tell(app, target.owner(), Action::Import, &id, &id).await;
     app.note(&target, &id, json!({ "references": names }));
     Ok(made)
 }
@@ -71,7 +77,7 @@ pub async fn save(app: &App, targets: &[Granted<Save, Image>]) -> Result<SavedAr
     for id in archive.images() {
         let id = id.to_string();
         app.note(first, &id, json!({ "bytes": archive.size() }));
-        app.engine.tell_image(first.owner(), Action::Save, &id, &id);
+        tell(app, first.owner(), Action::Save, &id, &id).await;
     }
     Ok(archive)
 }
@@ -103,6 +109,7 @@ pub async fn pull(
         for image in &pulled {
             app.note(&target, &reference.familiar(), json!({ "image": image.id, "digest": image.digest }));
         }
+        tell_moved(app, target.owner(), Action::Pull, &reference, all).await;
         return Ok(pulled);
     }
     let credentials = registries::credentials(app, target.owner(), reference.registry(), given).await?;
@@ -115,6 +122,7 @@ pub async fn pull(
     for image in &pulled {
         app.note(&target, &request.reference.familiar(), json!({ "image": image.id, "digest": image.digest }));
     }
+    tell_moved(app, target.owner(), Action::Pull, &request.reference, all).await;
     Ok(pulled)
 }
 
@@ -125,33 +133,51 @@ pub async fn distribution(
     reference: ImageReference,
     given: Option<Credentials>,
 ) -> Result<Distribution> {
+    if let Some(name) = own_registry::named(app, &reference)? {
+        return own_registry::distribution(app, target, &name, &reference, given).await;
+    }
     let credentials = registries::credentials(app, target.owner(), reference.registry(), given).await?;
     let request = PullRequest { reference, platform: None, credentials, elevated: target.is_elevated() };
     Ok(app.engine.images().distribution(&request).await?)
+}
+
+/// What to push.
+#[derive(Debug, Clone)]
+pub struct PushOrder {
+    /// With the tag.
+    pub reference: ImageReference,
+    /// Every tag that the team has of the repository.
+    pub all: bool,
+    /// `os[/architecture[/variant]]` that the image must be for; `None`: any.
+    pub platform: Option<String>,
+    /// Shown to the registry; `None`: what the team has there.
+    pub given: Option<Credentials>,
 }
 
 /// Gives an image to its registry, by one tag or by all of its repository.
 pub async fn push(
     app: &App,
     target: Granted<Push, Image>,
-    reference: ImageReference,
-    all: bool,
-    given: Option<Credentials>,
+    order: PushOrder,
     tell: &(dyn Fn(PushEvent) + Send + Sync),
 ) -> Result<Vec<Pushed>> {
+    let PushOrder { reference, all, platform, given } = order;
     if let Some(name) = own_registry::named(app, &reference)? {
-        let pushed = own_registry::push(app, &target, &name, (&reference, all), given, tell).await?;
+        let pushed =
+            own_registry::push(app, &target, &name, (&reference, all), (platform.as_deref(), given), tell).await?;
         for one in &pushed {
             app.note(&target, &reference.familiar_name(), json!({ "tag": one.tag, "digest": one.digest }));
         }
+        tell_moved(app, target.owner(), Action::Push, &reference, all).await;
         return Ok(pushed);
     }
     let credentials = registries::credentials(app, target.owner(), reference.registry(), given).await?;
-    let request = PushRequest { reference, all, credentials, elevated: target.is_elevated() };
+    let request = PushRequest { reference, all, platform, credentials, elevated: target.is_elevated() };
     let pushed = app.engine.images().push(target.owner(), &request, tell).await?;
     for one in &pushed {
         app.note(&target, &request.reference.familiar_name(), json!({ "tag": one.tag, "digest": one.digest }));
     }
+    tell_moved(app, target.owner(), Action::Push, &request.reference, all).await;
     Ok(pushed)
 }
 
@@ -159,14 +185,18 @@ pub async fn push(
 pub async fn tag(app: &App, target: Granted<Tag, Image>, reference: &str) -> Result<Tagged> {
     let tagged = app.engine.images().tag(target.owner(), target.noun().reference(), reference).await?;
     app.note(&target, target.noun().reference(), json!({ "reference": reference }));
+    tell(app, target.owner(), Action::Tag, &tagged.id.to_string(), &tagged.reference.familiar()).await;
     Ok(tagged)
 }
 
 /// Takes a name, and the image with its last one; `force` also where stopped containers stand in the way.
 pub async fn remove(app: &App, target: Granted<Remove, Image>, force: bool) -> Result<Vec<Removed>> {
     app.make_room();
-    let removed = app.engine.images().remove(target.owner(), target.noun().reference(), force).await?;
+    let images = app.engine.images();
+    let id = images.find(target.owner(), target.noun().reference()).await?.id.to_string();
+    let removed = images.remove(target.owner(), target.noun().reference(), force).await?;
     app.note(&target, target.noun().reference(), json!({ "force": force }));
+    tell_removed(app, target.owner(), &id, &removed);
     Ok(removed)
 }
 
@@ -175,6 +205,7 @@ pub async fn prune(app: &App, target: Granted<Prune, Images>, filter: &PruneFilt
     app.make_room();
     let pruned = app.engine.images().prune(target.owner(), filter).await?;
     app.note(&target, "unused images", json!({ "bytes": pruned.reclaimed_bytes }));
+    tell_pruned(app, target.owner(), &pruned.removed, pruned.reclaimed_bytes);
     Ok(pruned)
 }
 

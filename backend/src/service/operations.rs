@@ -9,7 +9,7 @@ use sampan_engine::reference::ImageReference;
 use sampan_engine::upstream::Credentials;
 use serde_json::json;
 
-use super::images::{self, PullOrder};
+use super::images::{self, PullOrder, PushOrder};
 use super::{Result, ServiceError};
 use crate::app::App;
 use crate::operations::{Operation, State, UNDER_WAY};
@@ -46,7 +46,8 @@ pub fn push(
     let runtime = app.runtime.clone();
     runtime.spawn(async move {
         let tell = |event| told.pushing(event);
-        let work = images::push(&app, target, reference, all, given, &tell);
+        let order = PushOrder { reference, all, platform: None, given };
+        let work = images::push(&app, target, order, &tell);
         let digests = |all: Vec<Pushed>| all.iter().map(|one| one.digest.to_string()).collect();
         finish(&told, work, digests).await;
     });

@@ -3,15 +3,16 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use sampan_engine::images::{Image as Seen, ImageError, PullEvent, Pulled, PushEvent, PushStep, Pushed};
+use sampan_engine::images::{Distribution, Image as Seen, ImageError, PullEvent, Pulled, PushEvent, PushStep, Pushed};
 use sampan_engine::reference::ImageReference;
 use sampan_engine::registry::{ObtainError, RepositoryName, Tag};
-use sampan_engine::upstream::Credentials;
+use sampan_engine::upstream::{Credentials, Hit, RegistriesError, UpstreamError};
 
 use super::{Result, ServiceError, registry};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::auth::login::LoginError;
-use crate::auth::{Caller, registry as who};
+use crate::auth::registry::{self as who, Identity};
 use crate::policy::action::{Pull, Push};
 use crate::policy::{Granted, Image, Images, Repository};
 
@@ -28,22 +29,75 @@ pub(super) fn named(app: &App, reference: &ImageReference) -> Result<Option<Repo
     }
 }
 
-/// Whoever the given credentials are those of, else who calls.
-async fn asking(app: &App, caller: &Caller, given: Option<Credentials>, name: &RepositoryName) -> Result<Caller> {
+/// Whoever the given credentials are those of, with the team of that name in view, else who calls.
+async fn asking(app: &App, caller: &Caller, given: Option<Credentials>, team: Option<&str>) -> Result<Caller> {
     let Some(Credentials::Basic { username, password }) = given else { return Ok(caller.clone()) };
     let wrong =
         || ServiceError::Invalid { message: "wrong name or secret for the registry of this instance".to_owned() };
-    let identity = who::identify(app, &username, &password, HERE).await.map_err(|error| match error {
+    let identity = identity(app, &username, &password).await?.ok_or_else(wrong)?;
+    let team = match team {
+        Some(team) => match app.accounts.team_named(team).await {
+            Ok(team) => Some(team),
+            Err(error) if error.kind() == sampan_engine::Kind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        },
+        None => None,
+    };
+    who::caller(app, &identity, None, team.as_ref()).await?.ok_or_else(wrong)
+}
+
+async fn identity(app: &App, username: &str, password: &str) -> Result<Option<Identity>> {
+    who::identify(app, username, password, HERE).await.map_err(|error| match error {
         LoginError::TooMany(error) => ServiceError::Invalid { message: error.to_string() },
         LoginError::Accounts(error) => error.into(),
-    })?;
-    let team = match app.accounts.team_named(name.team()).await {
-        Ok(team) => Some(team),
-        Err(error) if error.kind() == sampan_engine::Kind::NotFound => None,
-        Err(error) => return Err(error.into()),
+    })
+}
+
+/// Whether this instance's own registry takes a name and a secret.
+pub(super) async fn log_in(app: &App, registry: &str, credentials: Credentials) -> Result<()> {
+    let known = match &credentials {
+        Credentials::Basic { username, password } => identity(app, username, password).await?.is_some(),
+        _ => false,
     };
-    let Some(identity) = identity else { return Err(wrong()) };
-    who::caller(app, &identity, None, team.as_ref()).await?.ok_or_else(wrong)
+    let reason = "wrong name or secret; who has a second factor needs an API token".to_owned();
+    let refused = UpstreamError::Unauthorized { url: format!("https://{registry}/v2/"), reason };
+    if known { Ok(()) } else { Err(RegistriesError::Upstream(refused).into()) }
+}
+
+/// The repositories with `term` in their names that the caller may pull from.
+pub(super) async fn search(
+    app: &App,
+    target: &Granted<Pull, Images>,
+    term: &str,
+    limit: u32,
+    given: Option<Credentials>,
+) -> Result<Vec<Hit>> {
+    let caller = asking(app, target.caller(), given, None).await?;
+    let (mut hits, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = registry::catalog(app, &caller, &after, PAGE).await?;
+        let Some(last) = page.last().cloned() else { break };
+        hits.extend(page.into_iter().filter(|name| name.contains(term)).map(Hit::named));
+        if hits.len() >= limit as usize {
+            break;
+        }
+        after = last;
+    }
+    hits.truncate(limit as usize);
+    Ok(hits)
+}
+
+/// What a name is in a repository.
+pub(super) async fn distribution(
+    app: &App,
+    target: &Granted<Pull, Images>,
+    name: &RepositoryName,
+    reference: &ImageReference,
+    given: Option<Credentials>,
+) -> Result<Distribution> {
+    let caller = asking(app, target.caller(), given, Some(name.team())).await?;
+    let repository: Granted<Pull, Repository> = app.policy().repository(&caller, name).await?;
+    registry::distribution(app, &repository, reference).await
 }
 
 /// Makes what a repository has an image of the team: one tag or digest, or all tags.
@@ -55,7 +109,7 @@ pub(super) async fn pull(
     (platform, given): (Option<&str>, Option<Credentials>),
     tell: &(dyn Fn(PullEvent) + Send + Sync),
 ) -> Result<Vec<Pulled>> {
-    let caller = asking(app, target.caller(), given, name).await?;
+    let caller = asking(app, target.caller(), given, Some(name.team())).await?;
     let repository: Granted<Pull, Repository> = app.policy().repository(&caller, name).await?;
     let mut references = vec![reference.clone()];
     if all {
@@ -84,14 +138,15 @@ pub(super) async fn push(
     target: &Granted<Push, Image>,
     name: &RepositoryName,
     (reference, all): (&ImageReference, bool),
-    given: Option<Credentials>,
+    (platform, given): (Option<&str>, Option<Credentials>),
     tell: &(dyn Fn(PushEvent) + Send + Sync),
 ) -> Result<Vec<Pushed>> {
-    let caller = asking(app, target.caller(), given, name).await?;
+    let caller = asking(app, target.caller(), given, Some(name.team())).await?;
     let repository: Granted<Push, Repository> = app.policy().repository(&caller, name).await?;
     tell(PushEvent::To { repository: format!("{}/{name}", reference.registry()) });
     let mut pushed = Vec::new();
     for (tag, image) in tagged(app, target, reference, all).await? {
+        image.must_be_for(platform, reference)?;
         let layers = |step: PushStep| {
             for diff_id in &image.diff_ids {
                 tell(PushEvent::Layer { diff_id: *diff_id, step: step.clone() });
@@ -100,6 +155,9 @@ pub(super) async fn push(
         layers(PushStep::Preparing);
         let stored = registry::publish(app, &repository, &image, &tag).await?;
         layers(PushStep::Exists);
+        let name = format!("{}/{}:{tag}", reference.registry(), reference.repository()).parse();
+        let name: ImageReference = name.map_err(ImageError::from)?;
+        app.engine.images().note_given(target.owner(), &image, &name, &stored.digest).await?;
         let one = Pushed { tag: tag.to_string(), digest: stored.digest, size: stored.size };
         tell(PushEvent::Pushed(one.clone()));
         pushed.push(one);

@@ -4,7 +4,7 @@ use sampan_engine::owner::Owner;
 use sampan_engine::upstream::{Credentials, Hit, Mirror, MirrorState, Proxies, Registry, Served};
 use serde_json::json;
 
-use super::{Result, ServiceError, record};
+use super::{Result, ServiceError, own_registry, record};
 use crate::accounts::{Accounts, AccountsError, RegistryCredential};
 use crate::app::App;
 use crate::auth::SealingKey;
@@ -67,6 +67,9 @@ pub async fn served(app: &App, target: &Granted<List, Fetches>, before: Option<i
 
 /// Whether a registry takes these credentials. They are not kept.
 pub async fn log_in(app: &App, target: &Granted<Pull, Images>, registry: &str, credentials: Credentials) -> Result<()> {
+    if app.config.is_own_registry(registry) {
+        return own_registry::log_in(app, registry, credentials).await;
+    }
     let elevated = target.is_elevated();
     Ok(app.engine.images().registries().log_in(registry, credentials, elevated).await?)
 }
@@ -79,6 +82,9 @@ pub async fn search(
     limit: u32,
     given: Option<Credentials>,
 ) -> Result<Vec<Hit>> {
+    if app.config.is_own_registry(registry) {
+        return own_registry::search(app, target, term, limit, given).await;
+    }
     let credentials = credentials(app, target.owner(), registry, given).await?;
     let elevated = target.is_elevated();
     Ok(app.engine.images().registries().search(registry, term, limit, &credentials, elevated).await?)

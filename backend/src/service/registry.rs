@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use sampan_engine::digest::Digest;
-use sampan_engine::images::{Difference, Image, ImageError, PullEvent, Pulled, Side};
+use sampan_engine::images::{Difference, Distribution, Image, ImageError, PullEvent, Pulled, Side};
 use sampan_engine::reference::ImageReference;
 use sampan_engine::registry::{
-    Blob, Change, Counts, Listed, ListedManifest, ListedTag, Manifest, NewManifest, Piece, Referrers, RegistryError,
+    Change, Counts, Filled, Listed, ListedManifest, ListedTag, Manifest, NewManifest, Piece, Referrers, RegistryError,
     Repository as Seen, Retained, Stored, Tag, TeamUsage, Upload,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::Result;
+use super::{Result, registry_cache};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::policy::action::{List, Prune, Pull, Push, Remove, Update, View};
@@ -66,9 +66,23 @@ async fn made(app: &App, target: &Granted<Push, Repository>) -> Result<Seen> {
     })
 }
 
-/// A manifest. `counts`: this is a pull, no look.
-pub async fn manifest(app: &App, target: &Granted<Pull, Repository>, named: &Named, counts: bool) -> Result<Manifest> {
-    let (registry, repository) = (app.engine.registry(), there(target)?);
+/// A manifest; of a tag of the cache also when its registry last said so, nanoseconds since 1970. `counts`: this is a
+/// pull, no look.
+pub async fn manifest(
+    app: &App,
+    target: &Granted<Pull, Repository>,
+    named: &Named,
+    counts: bool,
+) -> Result<(Manifest, Option<i64>)> {
+    let registry = app.engine.registry();
+    if let Some(source) = registry_cache::source(app, target).await? {
+        let cached = registry_cache::manifest(app, target, &source, named).await?;
+        if counts {
+            registry.count_pull(&cached.repository);
+        }
+        return Ok((cached.manifest, cached.as_of));
+    }
+    let repository = there(target)?;
     let manifest = match named {
         Named::Tag(tag) => registry.manifest_by_tag(repository, tag).await?,
         Named::Digest(digest) => registry.manifest(repository, digest).await?,
@@ -76,18 +90,25 @@ pub async fn manifest(app: &App, target: &Granted<Pull, Repository>, named: &Nam
     if counts {
         registry.count_pull(repository);
     }
-    Ok(manifest)
+    Ok((manifest, None))
 }
 
 /// The size of a blob. Who may push relies on the answer.
 pub async fn blob_size(app: &App, target: &Granted<Pull, Repository>, digest: &Digest) -> Result<u64> {
+    if target.noun().fills().is_some() {
+        return Ok(app.engine.registry().cached_blob_size(there(target)?, digest).await?);
+    }
     let pushing = target.may(crate::policy::Verb::Push);
     Ok(app.engine.registry().blob_size(there(target)?, digest, pushing).await?)
 }
 
-/// A blob, open.
-pub async fn blob(app: &App, target: &Granted<Pull, Repository>, digest: &Digest) -> Result<Blob> {
-    Ok(app.engine.registry().blob(there(target)?, digest).await?)
+/// A blob, open, or on its way into the cache.
+pub async fn blob(app: &App, target: &Granted<Pull, Repository>, digest: &Digest) -> Result<Filled> {
+    let (registry, repository) = (app.engine.registry(), there(target)?);
+    Ok(match registry_cache::source(app, target).await? {
+        Some(source) => registry.cached_blob(repository, &source, digest).await?,
+        None => Filled::There(registry.blob(repository, digest).await?),
+    })
 }
 
 /// Names of tags behind `after`.
@@ -204,7 +225,25 @@ pub(super) async fn obtain(
     tell: &(dyn Fn(PullEvent) + Send + Sync),
 ) -> Result<Pulled> {
     let registry = app.engine.registry();
-    Ok(registry.obtain(target.owner(), there(source)?, reference, platform, tell).await?)
+    if let Some(upstream) = registry_cache::source(app, source).await? {
+        let cached = registry_cache::prepare(app, source, &upstream, reference, tell).await?;
+        let from = (&cached.repository, Some(&upstream));
+        return Ok(registry.obtain(target.owner(), from, reference, platform, tell).await?);
+    }
+    Ok(registry.obtain(target.owner(), (there(source)?, None), reference, platform, tell).await?)
+}
+
+/// What `reference` names in the repository.
+pub(super) async fn distribution(
+    app: &App,
+    source: &Granted<Pull, Repository>,
+    reference: &ImageReference,
+) -> Result<Distribution> {
+    if let Some(upstream) = registry_cache::source(app, source).await? {
+        let cached = registry_cache::prepare(app, source, &upstream, reference, &|_| {}).await?;
+        return Ok(app.engine.registry().distribution((&cached.repository, Some(&upstream)), reference).await?);
+    }
+    Ok(app.engine.registry().distribution((there(source)?, None), reference).await?)
 }
 
 /// Takes a tag away, or a manifest with all its tags.

@@ -1,4 +1,5 @@
-//! What the registry does by itself once a day: the repositories' own rules, and giving back what nobody needs.
+//! What the registry does by itself once a day: the repositories' own rules, what nobody asked the cache for, and giving
+//! back what nobody needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,5 +45,6 @@ pub async fn round(app: &App) -> Result<()> {
         };
         app.accounts.record(done).await?;
     }
+    registry.forget_unused().await?;
     Ok(registry.tidy().await?)
 }

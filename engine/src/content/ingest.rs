@@ -76,6 +76,14 @@ impl Ingest {
         self.file.write_all(bytes).map_err(|source| self.io("write", source))
     }
 
+    /// The file once more, for who reads what came so far.
+    ///
+    /// # Errors
+    /// [`ContentError::Io`].
+    pub(crate) fn reopen(&self) -> Result<std::fs::File, ContentError> {
+        self.file.reopen().map_err(|source| self.io("open", source))
+    }
+
     /// Checks digest and size, syncs, and makes the blob visible under its digest.
     ///
     /// # Errors

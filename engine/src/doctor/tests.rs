@@ -282,7 +282,7 @@ async fn what_leads_to_nothing_is_named() {
     house.push(&config).await;
     house.put(&manifest(&config, &[]), &["1"]).await;
     house
-        .run("INSERT INTO repository_tags SELECT repository_id, 'astray', 'sha256:00', 'amber', 1 FROM repository_tags")
+        .run("INSERT INTO repository_tags SELECT repository_id, 'astray', 'sha256:00', 'amber', 1, NULL FROM repository_tags")
         .await;
     let said = words(&look(&house.host).await);
     assert!(said.contains("tag team1/app:astray: it leads to sha256:00, which is not there"), "{said}");

@@ -87,6 +87,10 @@ pub enum Action {
     HealthStatus,
     /// `top` was asked.
     Top,
+    /// Image came from a registry.
+    Pull,
+    /// Image went to a registry.
+    Push,
     /// Image loaded from an archive.
     Load,
     /// An image was made of a container.
@@ -123,15 +127,15 @@ impl Action {
     /// Whether something is other than before for those who were not part of it.
     pub fn changes_something(self) -> bool {
         use Action::{
-            ArchivePath, Attach, Connect, Detach, Disconnect, ExecCreate, ExecDie, ExecStart, Export, Mount, Resize,
-            Save, Top, Unmount,
+            ArchivePath, Attach, Connect, Detach, Disconnect, ExecCreate, ExecDie, ExecStart, Export, Mount, Push,
+            Resize, Save, Top, Unmount,
         };
         // What goes with each start and each end says nothing beside these.
         let of_a_run = matches!(self, Connect | Disconnect | Mount | Unmount);
         !of_a_run
             && !matches!(
                 self,
-                Attach | Detach | ExecCreate | ExecStart | ExecDie | Export | ArchivePath | Resize | Save | Top
+                Attach | Detach | ExecCreate | ExecStart | ExecDie | Export | ArchivePath | Push | Resize | Save | Top
             )
     }
 
@@ -158,6 +162,8 @@ impl Action {
             Self::ExecDie => "exec_die",
             Self::HealthStatus => "health_status",
             Self::Top => "top",
+            Self::Pull => "pull",
+            Self::Push => "push",
             Self::Load => "load",
             Self::Commit => "commit",
             Self::Export => "export",

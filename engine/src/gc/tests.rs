@@ -307,7 +307,7 @@ impl Life {
             Act::Obtain { repository, tag: from, team } => {
                 let place = self.repository(repository).await.map_err(said)?;
                 let reference: ImageReference = format!("registry.test/app:{}", tag(from)).parse().unwrap();
-                let obtained = self.registry.obtain(&owner(team), &place, &reference, None, &|_| ()).await;
+                let obtained = self.registry.obtain(&owner(team), (&place, None), &reference, None, &|_| ()).await;
                 obtained.map(drop).map_err(|error| error.to_string())
             }
             Act::Stray { layer: number } => {

@@ -17,7 +17,7 @@ use crate::layers::{HighId, LayerStore};
 use crate::processes::Spawner;
 use crate::reference::ImageReference;
 use crate::store::images::ImageRow;
-use crate::upstream::{Health, Registries, Transport};
+use crate::upstream::{Credentials, Health, Places, Registries, Rules, Transport, UpstreamError};
 
 /// How containers get their read-only root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,17 @@ impl Images {
     pub fn registries(&self) -> Registries {
         let Shared { pool, transport, health, .. } = &*self.shared;
         Registries::new(pool.clone(), transport.clone(), health.clone())
+    }
+
+    /// All places of another registry's repository, for one caller.
+    pub(crate) fn places(
+        &self,
+        rules: &Arc<Rules>,
+        reference: &ImageReference,
+        credentials: &Credentials,
+        elevated: bool,
+    ) -> Result<Places, UpstreamError> {
+        Places::new(&self.shared.transport, rules, &self.shared.health, elevated, credentials, reference)
     }
 
     /// How containers get their root.

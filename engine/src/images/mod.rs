@@ -42,7 +42,8 @@ pub use config::{CONFIG_BYTES, HealthCheck, HistoryEntry, ImageConfiguration, Pr
 pub use difference::{
     Change, Difference, FileDifference, FileKind, Files, PackageDifference, Packages, Setting, SettingKind, Side, Total,
 };
-pub use distribution::Distribution;
+pub use distribution::{Distribution, Platform};
+pub(crate) use distribution::{Platforms, of_configuration, platforms};
 pub use error::ImageError;
 pub use handle::{Image, Images, StorageBackend};
 pub use history::HistoryLine;

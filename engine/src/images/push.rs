@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::document::{self, CONFIGURATIONS, Descriptor, MANIFESTS, Read};
 use super::handle::joining;
+use super::plan::Wanted;
 use super::provenance::{Packed, Provenance};
 use super::pull::repository;
 use super::send::{Layers, There};
@@ -35,6 +36,8 @@ pub struct PushRequest {
     pub reference: ImageReference,
     /// All tags of the repository instead.
     pub all: bool,
+    /// `os[/architecture[/variant]]` that the image must be for; `None`: any.
+    pub platform: Option<String>,
     /// Shown to the registry.
     pub credentials: Credentials,
     /// An administrator asks.
@@ -109,7 +112,7 @@ impl Images {
     /// # Errors
     /// [`ImageError::NothingToPush`], [`ImageError::NoTag`], what the registry said.
     pub async fn push(&self, owner: &Owner, request: &PushRequest, tell: Tell<'_>) -> Result<Vec<Pushed>, ImageError> {
-        let PushRequest { reference, all, credentials, elevated } = request;
+        let PushRequest { reference, all, platform, credentials, elevated } = request;
         let rules = Arc::new(Rules::load(&self.shared.pool).await?);
         let endpoint = rules.endpoint(reference.registry(), *elevated)?;
         let remote = Remote::new(&self.shared.transport, &rules, endpoint, *elevated, credentials.clone(), reference);
@@ -117,6 +120,7 @@ impl Images {
         let mut pushed = Vec::new();
         for reference in self.tags_to_push(owner, reference, *all).await? {
             let image = self.find(owner, &reference.to_string()).await?;
+            image.must_be_for(platform.as_deref(), &reference)?;
             let one = Push { images: self, owner, image: &image, reference: &reference, remote: &remote, tell };
             pushed.push(one.run().await?);
         }
@@ -274,6 +278,50 @@ impl Push<'_> {
         transaction.commit().await?;
         fault::step(Step::PushRecorded);
         Ok(())
+    }
+}
+
+impl Image {
+    /// Refuses an image that is for another platform than the one that is asked for (`os[/architecture[/variant]]`).
+    ///
+    /// # Errors
+    /// [`ImageError::OtherPlatform`], [`ImageError::WrongPlatform`].
+    pub fn must_be_for(&self, platform: Option<&str>, reference: &ImageReference) -> Result<(), ImageError> {
+        let Some(platform) = platform else { return Ok(()) };
+        let (wanted, own) = (Wanted::parse(Some(platform))?, &self.configuration);
+        match wanted.fits(&own.os, &own.architecture, &own.variant) {
+            true => Ok(()),
+            false => Err(ImageError::OtherPlatform {
+                reference: reference.familiar(),
+                wanted: wanted.to_string(),
+                actual: own.platform(),
+            }),
+        }
+    }
+}
+
+impl Images {
+    /// Notes under which digest the team gave an image to a repository of the registry inside, which has the manifest.
+    ///
+    /// # Errors
+    /// [`ImageError::Store`].
+    pub async fn note_given(
+        &self,
+        owner: &Owner,
+        image: &Image,
+        reference: &ImageReference,
+        digest: &Digest,
+    ) -> Result<(), ImageError> {
+        let _gate = self.shared.leases.shared().await;
+        // Deleted there meanwhile, it has nothing to be known by.
+        if !self.shared.content.contains(digest) {
+            return Ok(());
+        }
+        let (repository, packed, documents) = (repository(reference), Vec::new(), Vec::new());
+        let provenance = Provenance { repository, digest: *digest, manifest: *digest, documents, packed };
+        let mut transaction = self.shared.pool.begin_with("BEGIN IMMEDIATE").await?;
+        provenance.record(&mut transaction, owner, &image.id, now_ns()).await?;
+        Ok(transaction.commit().await?)
     }
 }
 

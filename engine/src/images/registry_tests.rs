@@ -36,6 +36,7 @@ impl Host {
         let request = PushRequest {
             reference: reference.parse().unwrap(),
             all: false,
+            platform: None,
             credentials: Credentials::Anonymous,
             elevated: true,
         };

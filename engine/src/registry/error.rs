@@ -2,12 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Tag;
 use crate::content::{ContentError, kind_of_io};
 use crate::digest::Digest;
 use crate::kind::Kind;
 use crate::layers::LayerError;
+use crate::upstream::UpstreamError;
 
 /// Why something was not done in the registry.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +157,12 @@ pub enum RegistryError {
         #[source]
         source: io::Error,
     },
+    /// The registry that a repository of the cache is filled from.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// What several wait for together did not come.
+    #[error(transparent)]
+    Filling(Arc<Self>),
     /// The blob store.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -189,6 +197,8 @@ impl RegistryError {
             Self::TooManyUploads { .. } => Kind::Exhausted,
             Self::Damaged { .. } | Self::Store(_) => Kind::Internal,
             Self::Io { source, .. } => kind_of_io(source),
+            Self::Upstream(error) => error.kind(),
+            Self::Filling(error) => error.kind(),
             Self::Content(error) => error.kind(),
             Self::Layer(error) => error.kind(),
         }

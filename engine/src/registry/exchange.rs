@@ -5,11 +5,13 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::manifest::MANIFEST;
-use super::{Manifest, NewManifest, Registry, RegistryError, Repository, Stored, Tag};
+use super::{Blob, Filled, Manifest, NewManifest, Registry, RegistryError, Repository, Source, Stored, Tag};
 use crate::clock::now_ns;
 use crate::digest::Digest;
 use crate::fault::{self, Step, Write};
-use crate::images::{Document, Image, ImageError, Images, Kept, Next, PullEvent, Pulled, Side};
+use crate::images::{
+    self, Distribution, Document, Image, ImageError, Images, Kept, Next, Platforms, PullEvent, Pulled, Side,
+};
 use crate::owner::Owner;
 use crate::reference::ImageReference;
 use crate::store::registry::{blobs, manifests};
@@ -90,28 +92,27 @@ impl Registry {
         Ok(manifest.to_string().into_bytes())
     }
 
-    /// Makes what `reference` names in the repository an image of a team, which the caller may pull there.
+    /// Makes what `reference` names in the repository an image of a team, which the caller may pull there. `source`:
+    /// where a repository of the cache is filled from.
     ///
     /// # Errors
     /// [`ImageError`]: the repository does not have it, it is no image, or for another platform.
     pub async fn obtain(
         &self,
         owner: &Owner,
-        repository: &Repository,
+        (repository, source): (&Repository, Option<&Source>),
         reference: &ImageReference,
         platform: Option<&str>,
         tell: &(dyn Fn(PullEvent) + Send + Sync),
     ) -> Result<Pulled, ObtainError> {
-        let top = match (reference.digest(), reference.tag().unwrap_or("latest").parse()) {
-            (Some(digest), _) => self.manifest(repository, &digest).await?,
-            (None, tag) => self.manifest_by_tag(repository, &tag?).await?,
-        };
-        let top = document(top);
-        let (manifest, config, layers) = self.image(repository, reference, top.clone(), platform).await?;
+        let top = document(self.top(repository, reference).await?);
+        let from = (repository, source);
+        let (manifest, config, layers) = self.image(from, reference, top.clone(), platform).await?;
+        self.whole_blob(repository, source, &config).await?;
         let configuration = self.small_blob(repository, &config).await?;
         let mut files = Vec::new();
         for layer in &layers {
-            files.push(self.blob(repository, layer).await?.file);
+            files.push(self.whole_blob(repository, source, layer).await?.file);
         }
         let kept = Kept { reference: reference.clone(), top, manifest, configuration, layers: files };
         self.count_pull(repository);
@@ -129,7 +130,7 @@ impl Registry {
         reference: &ImageReference,
         top: Manifest,
     ) -> Result<Side, ObtainError> {
-        let (_, config, layers) = self.image(repository, reference, document(top), None).await?;
+        let (_, config, layers) = self.image((repository, None), reference, document(top), None).await?;
         let configuration = self.small_blob(repository, &config).await?;
         Ok(self.shared.images.side(reference, &configuration, &layers).await?)
     }
@@ -137,7 +138,7 @@ impl Registry {
     /// The image's own manifest behind all indexes, its configuration and its layers.
     async fn image(
         &self,
-        repository: &Repository,
+        (repository, source): (&Repository, Option<&Source>),
         reference: &ImageReference,
         top: Document,
         platform: Option<&str>,
@@ -145,12 +146,61 @@ impl Registry {
         let mut manifest = top;
         for _ in 0..DEPTH_MAX {
             match Images::next_of(reference, &manifest, platform)? {
-                Next::Manifest(digest) => manifest = document(self.manifest(repository, &digest).await?),
+                Next::Manifest(digest) => {
+                    manifest = document(match source {
+                        Some(source) => {
+                            self.cached_by_digest(repository.team_id, &repository.name, source, &digest).await?.manifest
+                        }
+                        None => self.manifest(repository, &digest).await?,
+                    });
+                }
                 Next::Blobs(config, layers) => return Ok((manifest, config, layers)),
             }
         }
         let reason = "its indexes are nested too deeply".to_owned();
         Err(ImageError::Manifest { reference: reference.familiar(), reason }.into())
+    }
+
+    /// What `reference` names in the repository, without making it an image.
+    ///
+    /// # Errors
+    /// As [`Registry::obtain`].
+    pub async fn distribution(
+        &self,
+        (repository, source): (&Repository, Option<&Source>),
+        reference: &ImageReference,
+    ) -> Result<Distribution, ObtainError> {
+        let top = self.top(repository, reference).await?;
+        let platforms = match images::platforms(reference, &top.media_type, &top.bytes)? {
+            Platforms::Told(all) => all,
+            Platforms::Configuration(digest, _) => {
+                self.whole_blob(repository, source, &digest).await?;
+                vec![images::of_configuration(&self.small_blob(repository, &digest).await?)?]
+            }
+        };
+        let size = top.bytes.len() as u64;
+        Ok(Distribution { media_type: top.media_type, digest: top.digest, size, platforms })
+    }
+
+    async fn top(&self, repository: &Repository, reference: &ImageReference) -> Result<Manifest, RegistryError> {
+        match (reference.digest(), reference.tag().unwrap_or("latest").parse()) {
+            (Some(digest), _) => self.manifest(repository, &digest).await,
+            (None, tag) => self.manifest_by_tag(repository, &tag?).await,
+        }
+    }
+
+    /// A blob, from where the cache is filled if need be.
+    async fn whole_blob(
+        &self,
+        repository: &Repository,
+        source: Option<&Source>,
+        digest: &Digest,
+    ) -> Result<Blob, RegistryError> {
+        let Some(source) = source else { return self.blob(repository, digest).await };
+        match self.cached_blob(repository, source, digest).await? {
+            Filled::There(blob) => Ok(blob),
+            Filled::Coming(coming) => coming.whole().await,
+        }
     }
 
     async fn small_blob(&self, repository: &Repository, digest: &Digest) -> Result<Vec<u8>, RegistryError> {

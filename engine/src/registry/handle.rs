@@ -6,6 +6,8 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteSynchronous;
 
 use super::RegistryError;
+use super::cache::Asking;
+use super::fill::Filling;
 use super::pulls::Pulls;
 use super::sweep::Tidying;
 use super::uploads::Running;
@@ -33,6 +35,8 @@ pub(super) struct Shared {
     pub running: Running,
     pub pulls: Pulls,
     pub tidying: Tidying,
+    pub asking: Asking,
+    pub filling: Filling,
 }
 
 impl Registry {
@@ -54,6 +58,8 @@ impl Registry {
             running: Running::default(),
             pulls: Pulls::default(),
             tidying: Tidying::default(),
+            asking: Asking::default(),
+            filling: Filling::default(),
         };
         let registry = Self { shared: Arc::new(shared) };
         registry.sweep_uploads().await?;

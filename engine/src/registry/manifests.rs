@@ -284,7 +284,7 @@ async fn missing(
 }
 
 /// A JSON list of digests.
-fn list(needed: &[(Digest, u64)]) -> String {
+pub(super) fn list(needed: &[(Digest, u64)]) -> String {
     let digests: Vec<String> = needed.iter().map(|(digest, _)| digest.to_string()).collect();
     serde_json::json!(digests).to_string()
 }

@@ -6,8 +6,13 @@
 //! is asked above; a [`Repository`] in hand is the answer.
 
 mod blobs;
+mod cache;
+#[cfg(test)]
+mod cache_tests;
+mod coming;
 mod error;
 mod exchange;
+mod fill;
 mod handle;
 mod manifest;
 mod manifests;
@@ -23,8 +28,11 @@ mod tests;
 mod uploads;
 
 pub use blobs::Blob;
+pub use cache::{Cached, FRESH_NS, Source, cached};
+pub use coming::Coming;
 pub use error::RegistryError;
 pub use exchange::ObtainError;
+pub use fill::Filled;
 pub use handle::Registry;
 pub(crate) use manifest::{Checked, check};
 pub use manifest::{INDEX, Kind as ManifestKind, MANIFEST_BYTES};

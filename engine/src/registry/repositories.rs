@@ -129,11 +129,15 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Store`].
     pub async fn ensure(&self, owner: &Owner, name: &str) -> Result<Repository, RegistryError> {
-        if let Some(found) = self.find(owner.team_id, name).await? {
+        self.ensure_of(owner.team_id, name).await
+    }
+
+    pub(super) async fn ensure_of(&self, team_id: i64, name: &str) -> Result<Repository, RegistryError> {
+        if let Some(found) = self.find(team_id, name).await? {
             return Ok(found);
         }
-        rows::insert(&self.shared.write, owner.team_id, name, now_ns()).await?;
-        let found = rows::find(&self.shared.write, owner.team_id, name).await?;
+        rows::insert(&self.shared.write, team_id, name, now_ns()).await?;
+        let found = rows::find(&self.shared.write, team_id, name).await?;
         found.map(Repository::from).ok_or_else(|| RegistryError::RepositoryUnknown { name: name.to_owned() })
     }
 
@@ -168,8 +172,26 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Store`].
     pub async fn catalog(&self, teams: &[i64], after: &str, most: u32) -> Result<Vec<String>, RegistryError> {
-        let teams = serde_json::json!(teams).to_string();
-        Ok(rows::catalog(&self.shared.read, &teams, after, i64::from(most)).await?)
+        let (read, most) = (&self.shared.read, i64::from(most));
+        let mut found: Vec<String> = Vec::new();
+        for (id, team) in rows::catalog_teams(read, &serde_json::json!(teams).to_string()).await? {
+            let (prefix, left) = (format!("{team}/"), most - i64::try_from(found.len()).unwrap_or(most));
+            let behind = match after.strip_prefix(&prefix) {
+                Some(name) => name,
+                None if prefix.as_str() > after => "",
+                // All of this team is before.
+                None => continue,
+            };
+            let names = match teams.contains(&id) {
+                true => rows::names(read, id, behind, left).await?,
+                false => rows::public_names(read, id, behind, left).await?,
+            };
+            found.extend(names.into_iter().map(|name| prefix.clone() + &name));
+            if found.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Gives it other settings.

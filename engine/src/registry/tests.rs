@@ -11,10 +11,10 @@ use crate::digest::Digest;
 use crate::images::testing::{add_teams, open, owner};
 use crate::layers::testing::{Entry, tar};
 
-struct House {
-    root: tempfile::TempDir,
-    pool: sqlx::SqlitePool,
-    registry: Registry,
+pub(super) struct House {
+    pub root: tempfile::TempDir,
+    pub pool: sqlx::SqlitePool,
+    pub registry: Registry,
 }
 
 async fn registry(root: &std::path::Path, pool: &sqlx::SqlitePool) -> Registry {
@@ -22,7 +22,7 @@ async fn registry(root: &std::path::Path, pool: &sqlx::SqlitePool) -> Registry {
 }
 
 impl House {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let pool = crate::store::open(root.path()).await.unwrap();
         add_teams(&pool).await;
@@ -58,7 +58,7 @@ impl House {
         self.registry.put_manifest(repository, new).await
     }
 
-    fn content(&self) -> Vec<String> {
+    pub fn content(&self) -> Vec<String> {
         let listing = std::fs::read_dir(self.root.path().join("content")).unwrap();
         let mut names: Vec<String> = listing.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.retain(|name| name.len() == 64);
@@ -67,7 +67,7 @@ impl House {
     }
 
     /// Makes every blob old enough to be swept.
-    fn age(&self) {
+    pub fn age(&self) {
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(200_000);
         for entry in std::fs::read_dir(self.root.path().join("content")).unwrap() {
             let path = entry.unwrap().path();

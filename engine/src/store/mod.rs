@@ -3,6 +3,8 @@
 pub(crate) mod containers;
 pub(crate) mod images;
 mod open;
+#[cfg(test)]
+mod plans;
 pub(crate) mod registry;
 pub(crate) mod upstream;
 pub(crate) mod volumes;

@@ -18,6 +18,8 @@ use crate::reference::ImageReference;
 const PLACES: usize = 1_000;
 /// A mirror that failed again and again waits at most so many times its first wait.
 const DOUBLINGS: u32 = 7;
+/// A registry that could not be reached is asked again after this part of a mirror's wait: people mend networks.
+const REGISTRY_PART: u32 = 2;
 
 /// Which places failed, and until when they are not asked. Cheap to clone; in memory only.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +95,17 @@ impl Health {
         tracing::warn!(endpoint, %error, lied, "a mirror is passed over for a while");
     }
 
+    /// A registry itself could not be asked.
+    fn absent(&self, endpoint: &str, error: &UpstreamError, wait: Duration) {
+        let mut states = self.lock();
+        if states.len() >= PLACES {
+            states.clear();
+        }
+        let failures = states.get(endpoint).map_or(0, |state| state.failures) + 1;
+        let until = Instant::now() + wait / REGISTRY_PART;
+        states.insert(endpoint.to_owned(), State { failures, until, reason: error.to_string(), lied: false });
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, State>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,7 +178,7 @@ impl Places {
             let manifest = registry.manifest(name).await?;
             return Ok(Found { manifest, endpoint: registry.endpoint().shown(), unconfirmed: false });
         }
-        match registry.hurried().manifest_digest(name).await {
+        match self.digest(name).await {
             Ok(Some(digest)) => {
                 let (manifest, endpoint) = self.manifest(&digest).await?;
                 Ok(Found { manifest, endpoint, unconfirmed: false })
@@ -183,6 +196,28 @@ impl Places {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What digest a name has at the registry itself, asked once and without patience; `None`: it says none. One that
+    /// could not be reached a moment ago is not asked.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub async fn digest(&self, name: &str) -> Result<Option<Digest>, UpstreamError> {
+        let shown = self.registry.endpoint().shown();
+        if let Some(state) = self.health.of(&shown).filter(|state| state.until > Instant::now()) {
+            return Err(UpstreamError::Unreachable {
+                method: "Head".to_owned(),
+                url: format!("{shown}/v2/"),
+                reason: format!("not asked again yet: {}", state.reason),
+            });
+        }
+        let outcome = self.registry.hurried().manifest_digest(name).await;
+        match &outcome {
+            Err(error) if error.is_absent() => self.health.absent(&shown, error, self.wait),
+            _ => self.health.well(&shown),
+        }
+        outcome
     }
 
     /// The manifest of a digest.

@@ -31,6 +31,8 @@ pub struct MirrorState {
     pub mirror: Mirror,
     /// What is known against it.
     pub state: Option<State>,
+    /// What is known against the registry itself: it was asked, and could not be reached.
+    pub registry: Option<State>,
 }
 
 /// What one place gave to one pull.
@@ -121,7 +123,13 @@ impl Registries {
     /// [`RegistriesError::Store`].
     pub async fn mirrors(&self) -> Result<Vec<MirrorState>, RegistriesError> {
         let rows = upstream::mirrors(&self.pool).await?.into_iter().map(Mirror::from);
-        Ok(rows.map(|mirror| MirrorState { state: self.health.of(&mirror.url), mirror }).collect())
+        let rules = Rules::load(&self.pool).await?;
+        let state = |mirror: Mirror| {
+            let registry = rules.endpoint(&mirror.upstream, false).ok();
+            let registry = registry.and_then(|endpoint| self.health.of(&endpoint.shown()));
+            MirrorState { state: self.health.of(&mirror.url), registry, mirror }
+        };
+        Ok(rows.map(state).collect())
     }
 
     /// Adds a mirror, or changes the one of that registry and address. Its id.

@@ -33,6 +33,13 @@ pub struct Hit {
     pub is_automated: bool,
 }
 
+impl Hit {
+    /// One of which only the name is known.
+    pub fn named(name: String) -> Self {
+        Self { name, description: String::new(), star_count: 0, is_official: false, is_automated: false }
+    }
+}
+
 /// Asks a registry; `limit` is 1 to 100.
 ///
 /// # Errors

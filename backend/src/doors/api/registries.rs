@@ -130,10 +130,12 @@ pub struct MirrorView {
     reason: Option<String>,
     /// Seconds that it is passed over from now on; 0: it is asked
     rests_seconds: u64,
+    /// Why the registry itself could not be reached when it was last asked; null: it could
+    registry_reason: Option<String>,
 }
 
 impl From<MirrorState> for MirrorView {
-    fn from(MirrorState { mirror, state }: MirrorState) -> Self {
+    fn from(MirrorState { mirror, state, registry }: MirrorState) -> Self {
         Self {
             id: mirror.id,
             registry: mirror.upstream,
@@ -144,6 +146,7 @@ impl From<MirrorState> for MirrorView {
             lied: state.as_ref().is_some_and(|state| state.lied),
             rests_seconds: state.as_ref().map_or(0, |state| state.rests().as_secs()),
             reason: state.map(|state| state.reason),
+            registry_reason: registry.map(|state| state.reason),
         }
     }
 }

@@ -72,6 +72,7 @@ struct MirrorRow {
     tone: &'static str,
     word: String,
     reason: Option<String>,
+    registry: Option<String>,
 }
 
 /// The page.
@@ -141,7 +142,7 @@ fn rule_row(t: Texts, rule: &Registry) -> Rule {
     Rule { host: rule.host.clone(), words }
 }
 
-fn mirror_row(t: Texts, MirrorState { mirror, state }: MirrorState) -> MirrorRow {
+fn mirror_row(t: Texts, MirrorState { mirror, state, registry }: MirrorState) -> MirrorRow {
     let rests = state.as_ref().map(|state| i64::try_from(state.rests().as_nanos()).unwrap_or(i64::MAX));
     let (tone, word) = match (&state, rests) {
         _ if !mirror.enabled => ("paused", t.get("mirror-off")),
@@ -152,7 +153,8 @@ fn mirror_row(t: Texts, MirrorState { mirror, state }: MirrorState) -> MirrorRow
         (Some(_), _) => ("starting", t.get("mirror-again")),
         (None, _) => ("running", t.get("mirror-well")),
     };
-    MirrorRow { mirror, tone, word, reason: state.map(|state| state.reason) }
+    let registry = registry.map(|state| t.with("mirror-registry-away", state.reason));
+    MirrorRow { mirror, tone, word, reason: state.map(|state| state.reason), registry }
 }
 
 /// A name and a password to keep.

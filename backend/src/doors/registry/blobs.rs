@@ -1,5 +1,6 @@
 //! Blobs: given out, deleted. Spec: distribution-spec, end-2 and end-10.
 
+use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, IF_NONE_MATCH, IF_RANGE, RANGE,
@@ -7,7 +8,7 @@ use actix_web::http::header::{
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use sampan_engine::digest::Digest;
-use sampan_engine::registry::RepositoryName;
+use sampan_engine::registry::{Filled, RegistryError, RepositoryName};
 
 use super::body::{Length, Part};
 use super::range::{Asked, asked};
@@ -36,7 +37,18 @@ pub async fn get(
         registry::blob_size(&app, &target, &digest).await?;
         return Ok(head_of(StatusCode::NOT_MODIFIED, &digest).finish());
     }
-    let blob = registry::blob(&app, &target, &digest).await?;
+    let blob = match registry::blob(&app, &target, &digest).await? {
+        Filled::There(blob) => blob,
+        Filled::Coming(coming) if headers.contains_key(RANGE) => coming.whole().await?,
+        Filled::Coming(mut coming) => {
+            coming.begun().await?;
+            let (size, mut answer) = (coming.size(), head_of(StatusCode::OK, &digest));
+            let pieces = futures_util::stream::try_unfold(coming, |mut coming| async move {
+                Ok::<_, RegistryError>(coming.next().await?.map(|piece| (piece, coming)))
+            });
+            return Ok(answer.content_type("application/octet-stream").body(SizedStream::new(size, Box::pin(pieces))));
+        }
+    };
     let part = match asked(range(headers, &digest), blob.size) {
         Asked::Whole => None,
         Asked::Part(first, end) => Some((first, end)),

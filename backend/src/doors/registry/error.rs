@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use sampan_engine::Kind;
 use sampan_engine::digest::DigestError;
 use sampan_engine::registry::RegistryError;
+use sampan_engine::upstream::UpstreamError;
 use serde_json::{Value, json};
 
 use crate::accounts::AccountsError;
@@ -144,12 +145,20 @@ impl actix_web::Responder for Refusal {
 
 impl From<RegistryError> for Refusal {
     fn from(error: RegistryError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl Refusal {
+    fn of(error: &RegistryError) -> Self {
         use RegistryError as E;
         let message = error.to_string();
         let of = |status: StatusCode, code: &str| Self::new(status, code, message.clone());
         let bad = |code: &str| of(StatusCode::BAD_REQUEST, code);
         let unknown = |code: &str| of(StatusCode::NOT_FOUND, code);
-        match &error {
+        match error {
+            E::Filling(error) => Self::of(error),
+            E::Upstream(error) => Self::upstream(error),
             E::BadName { .. } => bad("NAME_INVALID"),
             E::BadTag { .. } => bad("MANIFEST_INVALID"),
             E::RepositoryUnknown { .. } => unknown("NAME_UNKNOWN"),
@@ -174,9 +183,20 @@ impl From<RegistryError> for Refusal {
                 let many = of(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS");
                 Self { retry_after_seconds: Some(60), ..many }
             }
-            E::Damaged { .. } | E::Io { .. } | E::Content(_) | E::Layer(_) | E::Store(_) => {
-                failed(error.kind(), &error)
+            E::Damaged { .. } | E::Io { .. } | E::Content(_) | E::Layer(_) | E::Store(_) => failed(error.kind(), error),
+        }
+    }
+
+    /// What a registry that the cache is filled from did not do.
+    fn upstream(error: &UpstreamError) -> Self {
+        let of = |status: StatusCode, code: &str| Self::new(status, code, error.to_string());
+        match error.kind() {
+            Kind::NotFound if matches!(error, UpstreamError::NoManifest { .. }) => {
+                of(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN")
             }
+            // Another name here would not help: 401 would have clients ask for another token.
+            Kind::NotFound | Kind::Forbidden | Kind::Invalid => of(StatusCode::FORBIDDEN, "DENIED"),
+            _ => of(StatusCode::BAD_GATEWAY, "UNAVAILABLE"),
         }
     }
 }
@@ -203,6 +223,7 @@ impl From<Denied> for Refusal {
             }
             Denied::Forbidden { .. }
             | Denied::OutOfScope { .. }
+            | Denied::Cache { .. }
             | Denied::NoTeam { .. }
             | Denied::Elevated { .. }
             | Denied::Folder { .. } => Self::new(StatusCode::FORBIDDEN, "DENIED", error.to_string()),

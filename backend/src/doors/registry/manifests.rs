@@ -1,7 +1,7 @@
 //! Manifests: given out, taken in, deleted. Spec: distribution-spec, end-3, end-7, end-9.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::StreamExt;
@@ -12,6 +12,7 @@ use super::body::Length;
 use super::visitor::Visitor;
 use super::{Answer, Refusal};
 use crate::app::App;
+use crate::clock::now_ns;
 use crate::policy::action::{Pull, Push, Remove};
 use crate::service::registry::{self, Named};
 
@@ -27,11 +28,11 @@ pub async fn get(
 ) -> Answer<HttpResponse> {
     let (name, named) = parts(&path)?;
     let target = visitor.may::<Pull>(&name).await?;
-    let manifest = registry::manifest(&app, &target, &named, true).await?;
+    let (manifest, as_of) = registry::manifest(&app, &target, &named, true).await?;
     if is_known(request.headers(), &manifest.digest) {
-        return Ok(head(StatusCode::NOT_MODIFIED, &manifest, &named).finish());
+        return Ok(head(StatusCode::NOT_MODIFIED, &manifest, &named, as_of).finish());
     }
-    Ok(head(StatusCode::OK, &manifest, &named).content_type(manifest.media_type).body(manifest.bytes))
+    Ok(head(StatusCode::OK, &manifest, &named, as_of).content_type(manifest.media_type).body(manifest.bytes))
 }
 
 /// `HEAD`: the same without the bytes; no pull.
@@ -43,12 +44,12 @@ pub async fn head_only(
 ) -> Answer<HttpResponse> {
     let (name, named) = parts(&path)?;
     let target = visitor.may::<Pull>(&name).await?;
-    let manifest = registry::manifest(&app, &target, &named, false).await?;
+    let (manifest, as_of) = registry::manifest(&app, &target, &named, false).await?;
     if is_known(request.headers(), &manifest.digest) {
-        return Ok(head(StatusCode::NOT_MODIFIED, &manifest, &named).finish());
+        return Ok(head(StatusCode::NOT_MODIFIED, &manifest, &named, as_of).finish());
     }
     let length = Length(manifest.bytes.len() as u64);
-    Ok(head(StatusCode::OK, &manifest, &named).content_type(manifest.media_type).body(length))
+    Ok(head(StatusCode::OK, &manifest, &named, as_of).content_type(manifest.media_type).body(length))
 }
 
 /// `PUT`: under a tag, or under its digest with tags in the query.
@@ -99,11 +100,15 @@ fn parts(path: &(String, String)) -> Answer<(RepositoryName, Named)> {
     Ok((path.0.parse()?, named))
 }
 
-/// What a tag names may change; what a digest names does not.
-fn head(status: StatusCode, manifest: &Manifest, named: &Named) -> HttpResponseBuilder {
+/// What a tag names may change; what a digest names does not. `as_of`: when another registry last said what a tag of the
+/// cache is, told as RFC 9111, section 5.1, has it.
+fn head(status: StatusCode, manifest: &Manifest, named: &Named, as_of: Option<i64>) -> HttpResponseBuilder {
     let mut answer = head_of(status, &manifest.digest);
     if matches!(named, Named::Tag(_)) {
         answer.insert_header((CACHE_CONTROL, "private, no-cache"));
+    }
+    if let Some(at) = as_of {
+        answer.insert_header((AGE, ((now_ns() - at) / 1_000_000_000).max(0)));
     }
     answer
 }

@@ -58,6 +58,19 @@ pub(crate) async fn insert(
     .map(drop)
 }
 
+/// Whether a repository whose name begins with `prefix` has it, of any team.
+pub(crate) async fn is_cached_from(pool: &SqlitePool, digest: &str, prefix: &str) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT 1 AS "one!: i64" FROM repository_blobs b JOIN repositories r ON r.id = b.repository_id
+           WHERE b.digest = ?1 AND substr(r.name, 1, length(?2)) = ?2 LIMIT 1"#,
+        digest,
+        prefix
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(found.is_some())
+}
+
 /// Notes that somebody who may push asked for it.
 pub(crate) async fn touch(pool: &SqlitePool, repository_id: i64, digest: &str, now: i64) -> sqlx::Result<()> {
     sqlx::query!(

@@ -208,6 +208,39 @@ pub(crate) async fn link(
     .map(drop)
 }
 
+/// Notes that a manifest of the cache was asked for, unless that was noted since `before`.
+pub(crate) async fn note_use(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    repository_id: i64,
+    digest: &str,
+    now: i64,
+    before: i64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE manifests SET used_at = ?3 WHERE repository_id = ?1 AND digest = ?2 AND coalesce(used_at, 0) < ?4",
+        repository_id,
+        digest,
+        now,
+        before
+    )
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
+/// Removes those of the cache that nobody asked for since `before` and no index needs; says how many.
+pub(crate) async fn delete_unused(connection: &mut SqliteConnection, before: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "DELETE FROM manifests WHERE used_at < ? AND NOT EXISTS
+         (SELECT 1 FROM manifest_links l WHERE l.repository_id = manifests.repository_id AND l.child = manifests.digest
+          AND l.kind = 'manifest')",
+        before
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// With its links and tags.
 pub(crate) async fn delete(connection: &mut SqliteConnection, repository_id: i64, digest: &str) -> sqlx::Result<bool> {
     let done = sqlx::query!("DELETE FROM manifests WHERE repository_id = ? AND digest = ?", repository_id, digest)

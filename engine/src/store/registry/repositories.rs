@@ -62,6 +62,17 @@ pub(crate) async fn with_rules(pool: &SqlitePool) -> sqlx::Result<Vec<Repository
     .await
 }
 
+/// Id and name of those without a manifest and without anything on its way.
+pub(crate) async fn empty(pool: &SqlitePool) -> sqlx::Result<Vec<(i64, String)>> {
+    let rows = sqlx::query!(
+        "SELECT id, name FROM repositories r WHERE NOT EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = r.id)
+         AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.repository_id = r.id)"
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
+}
+
 /// Does nothing when it is there.
 pub(crate) async fn insert(pool: &SqlitePool, team_id: i64, name: &str, now: i64) -> sqlx::Result<()> {
     sqlx::query!(
@@ -123,14 +134,37 @@ pub(crate) async fn counts(pool: &SqlitePool, id: i64) -> sqlx::Result<(i64, i64
     Ok((row.tags, row.manifests, row.bytes))
 }
 
-/// Whole names (`team/name`), in the order of their bytes, of the repositories of `teams` (a JSON list of ids) and of
-/// all that are public, behind `after`.
-pub(crate) async fn catalog(pool: &SqlitePool, teams: &str, after: &str, most: i64) -> sqlx::Result<Vec<String>> {
+/// Ids and names, in lower case, of `teams` (a JSON list of ids) and of all that have something public, as whole names
+/// (`team/name`) have them in the order of their bytes.
+pub(crate) async fn catalog_teams(pool: &SqlitePool, teams: &str) -> sqlx::Result<Vec<(i64, String)>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, lower(name) AS "name!: String" FROM teams t WHERE id IN (SELECT value FROM json_each(?))
+           OR EXISTS (SELECT 1 FROM repositories r WHERE r.team_id = t.id AND r.public = 1)
+           ORDER BY lower(name) || '/'"#,
+        teams
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
+}
+
+/// Names behind `after`, in the order of their bytes.
+pub(crate) async fn names(pool: &SqlitePool, team_id: i64, after: &str, most: i64) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
-        r#"SELECT lower(t.name) || '/' || r.name AS "whole!: String" FROM repositories r JOIN teams t ON t.id = r.team_id
-           WHERE (r.public = 1 OR r.team_id IN (SELECT value FROM json_each(?1))) AND lower(t.name) || '/' || r.name > ?2
-           ORDER BY 1 LIMIT ?3"#,
-        teams,
+        "SELECT name FROM repositories WHERE team_id = ? AND name > ? ORDER BY name LIMIT ?",
+        team_id,
+        after,
+        most
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The same of the public ones.
+pub(crate) async fn public_names(pool: &SqlitePool, team_id: i64, after: &str, most: i64) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "SELECT name FROM repositories WHERE team_id = ? AND public = 1 AND name > ? ORDER BY name LIMIT ?",
+        team_id,
         after,
         most
     )

@@ -48,6 +48,36 @@ pub(crate) async fn digest(
         .await
 }
 
+/// What a tag of the cache is, and when its registry last said so.
+pub(crate) async fn checked(pool: &SqlitePool, repository_id: i64, name: &str) -> sqlx::Result<Option<(String, i64)>> {
+    let row = sqlx::query!(
+        r#"SELECT digest, coalesce(checked_at, 0) AS "at!: i64" FROM repository_tags WHERE repository_id = ? AND name = ?"#,
+        repository_id,
+        name
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| (row.digest, row.at)))
+}
+
+/// Notes that its registry says so now.
+pub(crate) async fn confirm(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    repository_id: i64,
+    name: &str,
+    now: i64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE repository_tags SET checked_at = ? WHERE repository_id = ? AND name = ?",
+        now,
+        repository_id,
+        name
+    )
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
 pub(crate) async fn put(connection: &mut SqliteConnection, repository_id: i64, row: &TagRow) -> sqlx::Result<()> {
     sqlx::query!(
         "INSERT INTO repository_tags (repository_id, name, digest, tagged_by, tagged_at) VALUES (?, ?, ?, ?, ?)

@@ -36,9 +36,7 @@ pub async fn push(
     Path(name): Path<String>,
     Params(query): Params<PushQuery>,
 ) -> Result<Response, DockerError> {
-    if !query.platform.is_empty() {
-        return Err(DockerError::unsupported("an image here is for one platform: push it without naming one"));
-    }
+    let platform = platform(&query.platform)?;
     let target = app.policy().image::<Push>(&caller, &name)?;
     let given = registry_auth::credentials(&headers)?;
     let all = query.tag.is_empty();
@@ -49,10 +47,34 @@ pub async fn push(
     }
     told(|lines| async move {
         let tell = |event| line(&lines, &event);
-        service::images::push(&app, target, reference, all, given, &tell).await?;
+        let order = service::images::PushOrder { reference, all, platform, given };
+        service::images::push(&app, target, order, &tell).await?;
         Ok(())
     })
     .await
+}
+
+/// A platform as JSON, as clients send it since API 1.46: `{"os": …, "architecture": …, "variant": …}`. An image here is
+/// for one platform: it must be that one. Source: moby `api/server/httputils`, DecodePlatform.
+fn platform(text: &str) -> Result<Option<String>, DockerError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Platform {
+        os: String,
+        architecture: String,
+        variant: String,
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let read: Platform = serde_json::from_str(text)
+        .map_err(|error| DockerError::invalid(format!("failed to parse platform: {error}")))?;
+    let Platform { os, architecture, variant } = read;
+    if os.is_empty() || architecture.is_empty() {
+        return Err(DockerError::invalid("both OS and Architecture must be provided"));
+    }
+    let variant = if variant.is_empty() { variant } else { format!("/{variant}") };
+    Ok(Some(format!("{os}/{architecture}{variant}")))
 }
 
 /// An event in the words of dockerd.
