@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod images;
+pub mod proxy;
 pub mod registry;
 pub mod server;
 pub mod upstream;

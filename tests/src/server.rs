@@ -22,7 +22,7 @@ pub struct Server {
     http: SocketAddr,
     storage: Option<&'static str>,
     https: Option<SocketAddr>,
-    faults: bool,
+    variables: Vec<(String, String)>,
 }
 
 impl Server {
@@ -70,7 +70,28 @@ impl Server {
     pub fn start_to_fail(storage: Option<&'static str>) -> Self {
         let folder = new_folder();
         let data_root = folder.path().join("data");
-        Self::start_as(folder, data_root, storage, None, true)
+        Self::start_on_all(folder, data_root, storage, (free_address(), None), &[("SAMPAN_FAULTS", "1")])
+    }
+
+    /// The same on all addresses of this host.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_everywhere() -> Self {
+        let folder = new_folder();
+        let data_root = folder.path().join("data");
+        let everywhere = |address: SocketAddr| SocketAddr::from(([0, 0, 0, 0], address.port()));
+        Self::start_on_all(folder, data_root, None, (everywhere(free_address()), Some(everywhere(free_address()))), &[])
+    }
+
+    /// One that is told more by variables of its environment.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_with(variables: &[(&str, &str)]) -> Self {
+        let folder = new_folder();
+        let data_root = folder.path().join("data");
+        Self::start_on_all(folder, data_root, None, (free_address(), None), variables)
     }
 
     fn start_in(folder: TempDir, data_root: PathBuf, storage: Option<&'static str>) -> Self {
@@ -83,19 +104,20 @@ impl Server {
         storage: Option<&'static str>,
         https: Option<SocketAddr>,
     ) -> Self {
-        Self::start_as(folder, data_root, storage, https, false)
+        Self::start_on_all(folder, data_root, storage, (free_address(), https), &[])
     }
 
-    fn start_as(
+    fn start_on_all(
         folder: TempDir,
         data_root: PathBuf,
         storage: Option<&'static str>,
-        https: Option<SocketAddr>,
-        faults: bool,
+        (http, https): (SocketAddr, Option<SocketAddr>),
+        variables: &[(&str, &str)],
     ) -> Self {
-        let http = free_address();
-        let child = serve(folder.path(), &data_root, (http, https), storage, faults);
-        let mut server = Self { child, folder, data_root, http, storage, https, faults };
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let child = serve(folder.path(), &data_root, (http, https), storage, &variables);
+        let mut server = Self { child, folder, data_root, http, storage, https, variables };
         server.wait_until_ready();
         server
     }
@@ -212,8 +234,8 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn again(&mut self) {
-        let addresses = (self.http, self.https);
-        self.child = serve(self.folder.path(), &self.data_root, addresses, self.storage, self.faults);
+        let listeners = (self.http, self.https);
+        self.child = serve(self.folder.path(), &self.data_root, listeners, self.storage, &self.variables);
         self.wait_until_ready();
     }
 
@@ -289,13 +311,12 @@ fn serve(
     data_root: &Path,
     (http, https): (SocketAddr, Option<SocketAddr>),
     storage: Option<&str>,
-    faults: bool,
+    variables: &[(String, String)],
 ) -> Child {
     let https = https.map(|https| ["--https".to_owned(), https.to_string()]);
     let storage = storage.map(|storage| ["--storage", storage]);
     let log = std::fs::File::options().create(true).append(true).open(folder.join("serve.log")).expect("log");
     Command::new(program())
-        .envs(faults.then_some(("SAMPAN_FAULTS", "1")))
         .arg("serve")
         .arg("--data-root")
         .arg(data_root)
@@ -307,6 +328,7 @@ fn serve(
         .arg(folder.join("state/docker.sock"))
         .args(https.into_iter().flatten())
         .args(storage.into_iter().flatten())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("log"))
         .stderr(log)

@@ -96,7 +96,7 @@ impl Drop for Registry {
     }
 }
 
-fn pass(from: Option<TcpStream>, to: Option<TcpStream>, bytes_per_second: Option<usize>) {
+pub(crate) fn pass(from: Option<TcpStream>, to: Option<TcpStream>, bytes_per_second: Option<usize>) {
     let (Some(mut from), Some(mut to)) = (from, to) else { return };
     let mut piece = vec![0; bytes_per_second.map_or(64 << 10, |rate| (rate / 50).max(1))];
     while let Ok(length) = from.read(&mut piece) {

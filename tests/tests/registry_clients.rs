@@ -1,11 +1,11 @@
-//! The registry and real clients: skopeo, crane, oras, cosign, over plain HTTP and over TLS with the local authority.
+//! The registry and real clients: skopeo, crane, oras, cosign, podman, buildah, over plain HTTP and over TLS with the local authority.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sampan_tests::client::{admin, token};
+use sampan_tests::client::{admin, docker_ok, token};
 use sampan_tests::images;
 use sampan_tests::registry::Client;
 use sampan_tests::server::Server;
@@ -168,6 +168,62 @@ fn cosign_signs_and_verifies_with_a_local_key() {
         &["sign", "--yes", "--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false", &by_digest],
     );
     run(home, "cosign", &["verify", "--key", "cosign.pub", "--insecure-ignore-tlog=true", &by_digest]);
+}
+
+/// With stores of their own, as plain folders: no other user of this host is touched.
+fn stored(home: &Path, program: &str, arguments: &[&str]) -> Output {
+    let (root, run) = (home.join("store").display().to_string(), home.join("run").display().to_string());
+    let own = ["--root", &root, "--runroot", &run, "--storage-driver", "vfs"];
+    ended(home, program, &[&own, arguments].concat())
+}
+
+#[test]
+fn podman_and_buildah_log_in_push_pull_and_build_over_tls() {
+    let (server, secret, home) = house();
+    let home = home.path();
+    let certs = home.join("certs").display().to_string();
+    let host = server.https().to_string();
+    let ok = |program: &str, arguments: &[&str]| {
+        let ended = stored(home, program, arguments);
+        assert!(ended.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap().trim_end().to_owned()
+    };
+    let login = |program: &str, secret: &str| {
+        stored(home, program, &["login", "--cert-dir", &certs, "-u", "amber", "-p", secret, &host]).status.success()
+    };
+    assert!(!login("podman", "spn_wrong"));
+    assert!(login("podman", &secret));
+    let image = format!("{host}/default/podman:1");
+    // Which registry a short name belongs to is its own matter.
+    let loaded = ok("podman", &["load", "-q", "-i", images::busybox().to_str().unwrap()]);
+    ok("podman", &["tag", loaded.rsplit(' ').next().unwrap(), &image]);
+    // The authority is told by the folder; without it nobody is trusted, whatever name is shown.
+    let empty = home.join("none");
+    std::fs::create_dir(&empty).unwrap();
+    std::fs::write(home.join("ca.pem"), "").unwrap();
+    assert!(!stored(home, "podman", &["push", "--cert-dir", empty.to_str().unwrap(), &image]).status.success());
+    ok("podman", &["push", "-q", "--cert-dir", &certs, &image]);
+    let id = ok("podman", &["image", "inspect", "-f", "{{.Id}}", &image]);
+    ok("podman", &["rmi", "-af"]);
+    assert_eq!(ok("podman", &["pull", "-q", "--cert-dir", &certs, &image]), id);
+
+    assert!(login("buildah", &secret));
+    let made = ok("buildah", &["from", "-q", "--cert-dir", &certs, &image]);
+    std::fs::write(home.join("hello"), "made by buildah\n").unwrap();
+    ok("buildah", &["copy", "-q", &made, "hello", "/hello"]);
+    ok("buildah", &["config", "--cmd", "cat /hello", &made]);
+    let built = format!("{host}/default/buildah:1");
+    ok("buildah", &["commit", "-q", &made, &built]);
+    ok("buildah", &["push", "-q", "--cert-dir", &certs, &built]);
+    ok("buildah", &["rm", "-a"]);
+    // What they pushed runs here, and another may have it from here.
+    assert_eq!(docker_ok(&server, 60, &["run", "--rm", "--network", "none", &built]), "made by buildah");
+    let digest =
+        run(home, "skopeo", &["inspect", "--cert-dir", &certs, "-f", "{{.Digest}}", &format!("docker://{built}")]);
+    ok("buildah", &["rmi", "-a"]);
+    ok("buildah", &["pull", "-q", "--cert-dir", &certs, &format!("{host}/default/buildah@{digest}")]);
+    ok("podman", &["logout", &host]);
+    assert!(!stored(home, "podman", &["pull", "-q", "--cert-dir", &certs, &image]).status.success());
 }
 
 /// The listener outlives the server as the other one does, and a certificate of the administrator's is shown instead.

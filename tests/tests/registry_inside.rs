@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use sampan_tests::client::{docker, docker_ok, token};
+use sampan_tests::client::{ask, docker, docker_ok, token};
 use sampan_tests::images;
 use sampan_tests::registry::{Client, digest};
 use sampan_tests::server::Server;
@@ -27,6 +27,9 @@ fn a_push_to_ourselves_and_a_pull_from_ourselves_copy_nothing() {
     assert!(said.contains("Layer already exists") && said.contains("1: digest: sha256:"), "{said}");
     let content = server.data_root().join("content");
     assert_eq!(large_files(&content), Vec::<u64>::new(), "no layer lies there a second time");
+    let pushed = said.split("digest: ").nth(1).unwrap().split(' ').next().unwrap();
+    let known = docker_ok(&server, 10, &["image", "inspect", "-f", "{{index .RepoDigests 0}}", "busybox"]);
+    assert_eq!(known, format!("{host}/default/tools/busybox@{pushed}"));
 
     // What was pushed is whole to others: the layers are the engine's tars.
     let amber = Client::basic(&server, "amber", &token(&server, "amber", "default", "owner"));
@@ -36,6 +39,17 @@ fn a_push_to_ourselves_and_a_pull_from_ourselves_copy_nothing() {
         let blob = amber.get(&format!("/v2/default/tools/busybox/blobs/{name}"));
         assert_eq!((blob.status, digest(&blob.body).as_str()), (200, name));
     }
+    // What clients ask before they pull, and a search, are answered without a request as well.
+    let told = std::process::Command::new("curl")
+        .args(["-sS", "--fail-with-body", "--unix-socket", server.docker_socket().to_str().unwrap()])
+        .arg(format!("http://d/distribution/{image}/json"))
+        .output()
+        .unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["Descriptor"]["digest"], pushed);
+    assert_eq!(told["Platforms"][0]["os"], "linux");
+    let found = docker_ok(&server, 10, &["search", "--format", "{{.Name}}", &format!("{host}/busy")]);
+    assert_eq!(found, format!("{host}/default/tools/busybox"));
     // Pushed again it is the same; under another tag, too.
     docker_ok(&server, 10, &["tag", "busybox", &format!("{host}/default/tools/busybox:2")]);
     docker_ok(&server, 30, &["push", "--all-tags", &format!("{host}/default/tools/busybox")]);
@@ -71,6 +85,57 @@ fn a_push_to_ourselves_and_a_pull_from_ourselves_copy_nothing() {
         let refused = docker(&server, 30, &arguments);
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && said.contains("o such repository"), "{arguments:?}: {said}");
+    }
+}
+
+/// By whatever name of this instance: a team's own pull needs no rule about reaching this host, since nothing is
+/// reached, and what another team has stays that team's.
+#[test]
+fn every_name_of_this_instance_is_its_own_registry_for_teams_too() {
+    let server = Server::start_everywhere();
+    let (http, https) = (server.http().port(), server.https().port());
+    let archive = format!("docker-archive:{}", images::busybox().display());
+    let mut tokens = Vec::new();
+    for (user, team) in [("amber", "blue"), ("cobalt", "red")] {
+        let secret = token(&server, user, team, "developer");
+        let target = format!("docker://127.0.0.1:{http}/{team}/app:1");
+        let login = format!("{user}:{secret}");
+        let copied = std::process::Command::new("skopeo")
+            .args(["copy", "-q", "--dest-tls-verify=false", "--dest-creds", &login, &archive, &target])
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{copied:?}");
+        tokens.push(secret);
+    }
+    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+    let mut names = vec!["127.0.0.1".to_owned(), "localhost".to_owned(), host_name];
+    let addresses = std::process::Command::new("hostname").arg("-I").output().unwrap().stdout;
+    let v4 = |word: &&str| word.parse::<std::net::Ipv4Addr>().is_ok();
+    names.extend(String::from_utf8(addresses).unwrap().split(' ').filter(v4).take(1).map(str::to_owned));
+    for name in names {
+        for port in [http, https] {
+            let done = operation(&server, &tokens[0], &format!("{name}:{port}/blue/app:1"));
+            assert_eq!(done["state"], "done", "{name}:{port}: {done}");
+            let refused = operation(&server, &tokens[0], &format!("{name}:{port}/red/app:1"));
+            assert_eq!(refused["state"], "failed", "{name}:{port}");
+            assert!(refused["error"].as_str().unwrap().contains("no such repository"), "{refused}");
+        }
+    }
+}
+
+/// A pull by REST, to its end.
+fn operation(server: &Server, token: &str, reference: &str) -> serde_json::Value {
+    let body = serde_json::json!({ "reference": reference }).to_string();
+    let (status, begun) = ask(server, "POST", "/api/v1/images/pull", token, body.as_bytes());
+    assert_eq!(status, 202, "{begun}");
+    let begin = std::time::Instant::now();
+    loop {
+        let (_, now) = ask(server, "GET", &format!("/api/v1/operations/{}", begun["id"]), token, b"");
+        if now["state"] != "running" {
+            return now;
+        }
+        assert!(begin.elapsed() < std::time::Duration::from_secs(60), "{now}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
 
+use std::process::Command;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use sampan_tests::client::{ask, token};
+use sampan_tests::client::{admin, ask, token};
 use sampan_tests::images;
+use sampan_tests::registry::Client;
 use sampan_tests::server::Server;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -151,4 +153,57 @@ fn bad_requests_get_a_problem_with_the_right_status() {
     }
     assert_eq!(ask(&server, "GET", "/healthz", "", b"").0, 200);
     assert_eq!(ask(&server, "GET", "/api/v1/openapi.json", "", b"").1["openapi"], "3.1.0");
+}
+
+#[test]
+fn a_containers_files_go_in_and_out_by_rest() {
+    let server = Server::start();
+    let amber = token(&server, "amber", "blue", "developer");
+    let cobalt = Client::bearer(&server, &token(&server, "cobalt", "red", "owner"));
+    admin(&server, &["create-user", "vera", "--password-stdin"], "correct horse");
+    admin(&server, &["add-member", "blue", "vera", "viewer"], "");
+    let viewer = Client::bearer(&server, &admin(&server, &["create-token", "vera", "--team", "blue"], ""));
+    ask(&server, "POST", "/api/v1/images", &amber, &std::fs::read(images::busybox()).unwrap());
+    let body = json!({ "name": "box", "image": "busybox", "network": "none", "command": ["true"] }).to_string();
+    assert_eq!(ask(&server, "POST", "/api/v1/containers", &amber, body.as_bytes()).0, 201);
+    let amber = Client::bearer(&server, &amber);
+    let (tar, json) = (("content-type", "application/x-tar"), ("content-type", "application/json"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("note"), "hello by rest\n").unwrap();
+    let packed = Command::new("tar").args(["-C", folder.path().to_str().unwrap(), "-c", "note"]).output().unwrap();
+    let place = |rest: &str| format!("/api/v1/containers/box/{rest}");
+    let put = |client: &Client, path: &str| client.send("PUT", &place(path), &[tar], &packed.stdout).status;
+    assert_eq!(put(&amber, "archive?path=/tmp"), 204);
+    assert_eq!(put(&amber, "archive?path=/none"), 404);
+    assert_eq!(put(&viewer, "archive?path=/tmp"), 403);
+    assert_eq!(put(&cobalt, "archive?path=/tmp"), 404);
+    assert_eq!(amber.send("PUT", &place("archive?path=/tmp"), &[tar], b"no tar at all, but long enough").status, 400);
+
+    let holds = |archive: &[u8], name: &str| {
+        let file = folder.path().join("back.tar");
+        std::fs::write(&file, archive).unwrap();
+        let listed = Command::new("tar").arg("-xOf").arg(&file).arg(name).output().unwrap();
+        String::from_utf8(listed.stdout).unwrap()
+    };
+    let back = amber.get(&place("archive?path=/tmp/note"));
+    assert_eq!((back.status, holds(&back.body, "note").as_str()), (200, "hello by rest\n"));
+    let export = amber.get(&place("export"));
+    assert_eq!((export.status, holds(&export.body, "tmp/note").as_str()), (200, "hello by rest\n"));
+    let changes = amber.get(&place("changes")).json();
+    let added = json!({ "path": "/tmp/note", "kind": "added" });
+    assert!(changes.as_array().unwrap().contains(&added), "{changes}");
+    for path in ["archive?path=/tmp/note", "export", "changes"] {
+        assert_eq!(cobalt.get(&place(path)).status, 404, "{path}");
+    }
+
+    let wanted = json!({ "reference": "made:1", "changes": ["CMD cat /tmp/note"], "comment": "by hand" }).to_string();
+    assert_eq!(viewer.send("POST", &place("commit"), &[json], wanted.as_bytes()).status, 403);
+    let made = amber.send("POST", &place("commit"), &[json], wanted.as_bytes());
+    assert_eq!(made.status, 201, "{made:?}");
+    let body = json!({ "name": "again", "image": "made:1", "network": "none", "start": true }).to_string();
+    assert_eq!(amber.send("POST", "/api/v1/containers", &[json], body.as_bytes()).status, 201);
+    let ended = amber.send("POST", "/api/v1/containers/again/wait", &[], b"");
+    assert_eq!(ended.json()["exit_code"], 0, "{ended:?}");
+    let said = amber.get("/api/v1/containers/again/logs");
+    assert!(String::from_utf8_lossy(&said.body).contains("hello by rest"), "{said:?}");
 }

@@ -333,6 +333,64 @@ fn a_container_is_exported_and_imported_as_an_image() {
     }
 }
 
+/// What a container's own layer has of them goes with it: commit, save, and load elsewhere.
+#[test]
+fn capabilities_attributes_and_device_nodes_survive_commit_save_and_load() {
+    let (docker, other) = (Docker::start(), Docker::start_empty());
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| text(&folder.path().join(name));
+    docker.ok(&["create", "--name", "base", "busybox", "true"]);
+    docker.ok(&["export", "-o", &path("base.tar"), "base"]);
+    // Beside busybox: a program that may ping (cap_net_raw=ep, revision 2), a file with an attribute, /dev/null's twin.
+    let add = r#"
+import io, struct, sys, tarfile
+with tarfile.open(sys.argv[1], "a", format=tarfile.PAX_FORMAT) as tar:
+    def put(name, kind=tarfile.REGTYPE, data=b"", **headers):
+        entry = tarfile.TarInfo(name); entry.type = kind; entry.mode = 0o755; entry.size = len(data)
+        entry.devmajor, entry.devminor = (1, 3) if kind == tarfile.CHRTYPE else (0, 0)
+        entry.pax_headers = {"SCHILY.xattr." + key.replace("__", "."): value.decode("utf-8", "surrogateescape") for key, value in headers.items()}
+        tar.addfile(entry, io.BytesIO(data))
+    put("odd/ping", data=b"ping", security__capability=struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+    put("odd/note", data=b"note", user__note=b"hello")
+    put("odd/null", kind=tarfile.CHRTYPE)
+"#;
+    python(add, &[&path("base.tar")]);
+    docker.ok(&["import", &path("base.tar"), "odd:1"]);
+    // Moved, so that they are the container's own.
+    let moves = "cd /odd; for one in *; do mv $one moved-$one; done";
+    docker.ok(&["run", "--name", "mover", "--network", "none", "odd:1", "sh", "-c", moves]);
+    docker.ok(&["commit", "mover", "odd:2"]);
+    docker.ok(&["save", "-o", &path("odd.tar"), "odd:2"]);
+    let id = docker.ok(&["image", "inspect", "-f", "{{.Id}}", "odd:2"]);
+    other.ok(&["load", "-q", "-i", &path("odd.tar")]);
+    assert_eq!(other.ok(&["image", "inspect", "-f", "{{.Id}}", "odd:2"]), id);
+    other.ok(&["create", "--name", "box", "odd:2", "true"]);
+    other.ok(&["export", "-o", &path("back.tar"), "box"]);
+    let look = r#"
+import sys, tarfile
+for entry in tarfile.open(sys.argv[1]):
+    if entry.name.startswith("odd/") and not entry.isdir():
+        attributes = {key[13:]: value.encode("utf-8", "surrogateescape").hex() for key, value in sorted(entry.pax_headers.items()) if key.startswith("SCHILY.xattr.")}
+        print(entry.name, entry.type.decode(), entry.devmajor, entry.devminor, attributes)
+"#;
+    let mut found: Vec<String> = python(look, &[&path("back.tar")]).lines().map(str::to_owned).collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "odd/moved-note 0 0 0 {'user.note': '68656c6c6f'}",
+            "odd/moved-null 3 1 3 {}",
+            "odd/moved-ping 0 0 0 {'security.capability': '0100000200200000000000000000000000000000'}",
+        ]
+    );
+}
+
+fn python(program: &str, arguments: &[&str]) -> String {
+    let ended = std::process::Command::new("python3").arg("-c").arg(program).args(arguments).output().expect("python3");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8(ended.stdout).expect("text")
+}
+
 #[test]
 fn events_tell_of_files() {
     let docker = Docker::start();
