@@ -71,6 +71,7 @@ start_instance() {
 }
 stop_instance() {
   [ -n "${SAMPAN_WALK_PICTURES:-}" ] && cp "$work"/*.png "$SAMPAN_WALK_PICTURES" 2>/dev/null
+  declare -F machines_down >/dev/null && machines_down
   [ -n "$keep" ] && { say "kept: $work, $url, unix://$sock"; return; }
   [ -e "$work/server.pid" ] && kill "$(cat "$work/server.pid")" 2>/dev/null
   "$sampan" down --purge --data-root "$data" --state-root "$state" >/dev/null 2>&1
