@@ -116,6 +116,7 @@ points! {
 
 points! {
     /// Something is about to be written: the disk can refuse here, and the server die.
+    #[expect(clippy::enum_variant_names, reason = "some points are the writing of a thing, as others are its beginning")]
     Write "write":
     /// The next piece of a layer's tar.
     LayerTar = "layer.tar",

@@ -507,7 +507,7 @@ fn go_through(steps: &[Step]) -> u32 {
             assert!(named.is_within(&now), "{named:?} was told, {now:?} is there");
             check_named(&life, &now).await;
             named = now;
-            while let Some((act, sweeping, polls)) = steps.next() {
+            for (act, sweeping, polls) in steps.by_ref() {
                 let before = named.clone();
                 named.forget(act);
                 match act {
