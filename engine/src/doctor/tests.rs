@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::images::PullRequest;
-use crate::images::testing::{Host, configuration, gzip, layer, owner, short};
+use crate::images::testing::{Host, configuration, gzip, layer, owner, saved, short};
 use crate::registry::{NewManifest, Registry, Repository};
 use crate::upstream::testing::FakeRegistry;
 use crate::upstream::{Proxies, Registry as Rule};
@@ -132,6 +132,20 @@ async fn what_was_pulled_comes_back_from_where_it_came() {
     flip(&tar);
     let mended = repair(&host).await;
     assert!(mended.is_sound() && words(&mended).contains(&pulled.name), "{}", words(&mended));
+
+    // The name leads to other layers by now, which the configuration does not name.
+    let other = gzip(&layer("other"));
+    pulled.registry.blob("app", &other);
+    let document = manifest(&pulled.config, &[&other]).to_string();
+    pulled.registry.manifest("app", "1", MANIFEST, document.as_bytes());
+    flip(&tar);
+    let mended = repair(&host).await;
+    let said = words(&mended);
+    assert!(!mended.is_sound() && said.contains(&format!("should have digest {diff_id}")), "{said}");
+    // As somebody loads it again.
+    let bytes = [&pulled.layer[..]];
+    host.load(1, &saved(&["kept:1"], &bytes, &bytes)).await.unwrap();
+    is_well(&host).await;
 
     // The registry is gone.
     drop(pulled.registry);

@@ -37,6 +37,13 @@ impl Leases {
         Lease { leases: self.clone(), digests }
     }
 
+    /// The same, and waits for the sweep that may have looked at what is held before: what is there now stays.
+    pub async fn hold(&self, digests: impl IntoIterator<Item = Digest>) -> Lease {
+        let lease = self.take(digests);
+        drop(self.shared().await);
+        lease
+    }
+
     /// All that is held.
     pub fn held(&self) -> HashSet<Digest> {
         self.lock().keys().copied().collect()
@@ -68,5 +75,25 @@ impl Drop for Lease {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lease_waits_for_the_sweep_that_looked_before_it() {
+        let leases = Leases::new();
+        let sweep = leases.alone().await;
+        let mut holding = pin!(leases.hold([Digest::of(b"layer")]));
+        let early = tokio::time::timeout(Duration::from_millis(50), holding.as_mut()).await;
+        assert!(early.is_err() && leases.held().len() == 1);
+        drop(sweep);
+        drop(holding.await);
+        assert!(leases.held().is_empty());
     }
 }

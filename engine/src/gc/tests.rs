@@ -5,6 +5,7 @@
 //! what ran on threads runs to its end, as what a killed server asked of the kernel does. The next life opens the same
 //! folder. Kills in the middle of such work are tests/tests/faults.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::pin::pin;
@@ -95,6 +96,7 @@ enum Act {
         tag: u8,
         team: i64,
     },
+    /// A pull under way: it keeps a layer that no image has yet.
     Hold {
         layer: u8,
     },
@@ -104,6 +106,7 @@ enum Act {
         layer: u8,
     },
     Tidy,
+    Sweep,
     Crash,
 }
 
@@ -135,9 +138,10 @@ fn acts() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Act::LetGo),
         1 => image.prop_map(|layer| Act::Stray { layer }),
         3 => Just(Act::Tidy),
+        3 => Just(Act::Sweep),
         1 => Just(Act::Crash),
     ];
-    let cut = prop_oneof![5 => Just(None), 1 => (1..40_u32).prop_map(Some)];
+    let cut = prop_oneof![4 => Just(None), 1 => (1..25_u32).prop_map(Some)];
     prop::collection::vec((act, any::<bool>(), cut), 1..30)
 }
 
@@ -310,14 +314,15 @@ impl Life {
                 let obtained = self.registry.obtain(&owner(team), (&place, None), &reference, None, &|_| ()).await;
                 obtained.map(drop).map_err(|error| error.to_string())
             }
-            Act::Stray { layer: number } => {
+            Act::Stray { layer: number } | Act::Hold { layer: number } => {
                 let layers = self.images.stores().layers.clone();
                 let taken = tokio::task::spawn_blocking(move || stray(&layers, number));
                 taken.await.unwrap();
                 Ok(())
             }
             Act::Tidy => self.registry.tidy_before(i64::MAX).await.map_err(said),
-            Act::Hold { .. } | Act::LetGo | Act::Crash => Ok(()),
+            Act::Sweep => self.images.sweep().await.map(drop).map_err(|error| error.to_string()),
+            Act::LetGo | Act::Crash => Ok(()),
         }
     }
 }
@@ -514,21 +519,27 @@ fn go_through(steps: &[Step]) -> u32 {
                     Act::Crash => return false,
                     Act::Hold { layer } => {
                         let digest = Digest::of(&blob(*layer));
-                        let lease = life.images.stores().leases.take([digest]);
-                        if life.images.stores().layers.contains(&digest) {
-                            life.held.push((digest, lease));
-                        }
+                        let lease = life.images.stores().leases.hold([digest]).await;
+                        life.held.push((digest, lease));
                     }
                     Act::LetGo => life.held.clear(),
                     _ => {}
                 }
                 age(root);
-                let sweep = async {
-                    if *sweeping {
+                let over = Cell::new(false);
+                let doing = async {
+                    let outcome = life.act(act).await;
+                    over.set(true);
+                    outcome
+                };
+                // One sweep after another, and nothing is young for them.
+                let sweeping = async {
+                    while *sweeping && !over.get() {
                         life.images.sweep().await.unwrap();
+                        age(root);
                     }
                 };
-                let outcome = cut(async { tokio::join!(life.act(act), sweep).0 }, *polls).await;
+                let outcome = cut(async { tokio::join!(doing, sweeping).0 }, *polls).await;
                 let Some(outcome) = outcome else { return false };
                 let now = Named::now(&life).await;
                 match outcome {
@@ -562,6 +573,20 @@ fn go_through(steps: &[Step]) -> u32 {
         check_exact(&life, root).await;
     });
     lives
+}
+
+/// As a sweep that was killed between the two left it.
+#[tokio::test]
+async fn a_row_of_a_layer_that_was_moved_away_goes_with_the_next_sweep() {
+    let root = tempfile::tempdir().unwrap();
+    add_teams(&crate::store::open(root.path()).await.unwrap()).await;
+    let life = Life::begin(root.path()).await;
+    life.act(&Act::Load { team: 1, image: 0 }).await.unwrap();
+    let insert = "INSERT INTO layers (diff_id, size, disk_bytes, created_at) VALUES (?, 1, 1, 1)";
+    sqlx::query(insert).bind(Digest::of(b"gone").to_string()).execute(&life.pool).await.unwrap();
+    life.images.sweep().await.unwrap();
+    check_exact(&life, root.path()).await;
+    assert_eq!(column(&life.pool, "SELECT diff_id FROM layers").await.len(), 2);
 }
 
 proptest! {

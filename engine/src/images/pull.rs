@@ -175,7 +175,7 @@ impl Pull<'_> {
         let mut unfinished = Unfinished(Some(self.images));
         // From here on the sweep leaves what is there, and what comes.
         let kept = diff_ids.iter().copied().chain([id, top.digest, chosen.manifest.digest]);
-        let _lease = self.images.shared.leases.take(kept);
+        let _lease = self.images.shared.leases.hold(kept).await;
         let packed = Fetch { pull: self, served: &mut served }.all(&layers).await?;
         let tags = if self.reference.digest().is_some() { Vec::new() } else { vec![self.reference.clone()] };
         let newer = self.leads_elsewhere(&id, &top.digest).await?;

@@ -164,7 +164,7 @@ impl Push<'_> {
     async fn run(&self) -> Result<Pushed, ImageError> {
         let Self { images, image, .. } = *self;
         let kept: Vec<Digest> = image.digests.iter().filter_map(ImageReference::digest).collect();
-        let _lease = images.shared.leases.take(image.diff_ids.iter().copied().chain([image.id]).chain(kept));
+        let _lease = images.shared.leases.hold(image.diff_ids.iter().copied().chain([image.id]).chain(kept)).await;
         let mut told: Vec<Digest> = Vec::new();
         for diff_id in &image.diff_ids {
             if !told.contains(diff_id) {

@@ -119,7 +119,7 @@ impl Images {
             return Err(ImageError::Configuration { reason });
         }
         let held = diff_ids.iter().copied().chain([config.digest, top.digest, manifest.digest]);
-        let _lease = self.shared.leases.take(held);
+        let _lease = self.shared.leases.hold(held).await;
         let (mut new, mut packed, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for ((layer, diff_id), file) in layers.iter().zip(&diff_ids).zip(files) {
             let say = |step| tell(PullEvent::Layer { digest: layer.digest, step });

@@ -38,7 +38,7 @@ impl Registry {
         tag: &Tag,
         by: &str,
     ) -> Result<Stored, RegistryError> {
-        let _lease = self.shared.leases.take(image.diff_ids.iter().copied().chain([image.id]));
+        let _lease = self.shared.leases.hold(image.diff_ids.iter().copied().chain([image.id])).await;
         let (media_type, bytes) = match self.known_manifest(repository, &image.id).await? {
             Some(known) => (known.media_type, known.bytes),
             None => (MANIFEST.to_owned(), self.lend(repository, image).await?),

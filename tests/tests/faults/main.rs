@@ -139,12 +139,13 @@ impl Stage {
         let _ = (self.verb.act)(&self.house);
         assert!(self.house.server.ends_within(SOON), "{when}: it does not die");
         self.house.clear();
+        // As it lies there, before anybody puts it in order.
+        self.house.is_sound(&when);
         self.house.age("content");
         self.house.age("content/uploads");
         self.house.forget_reached();
         self.house.server.again();
         let house = &self.house;
-        house.is_sound(&when);
         assert_eq!(house.uploads(), Vec::<String>::new(), "{when}");
         if self.verb.whole {
             house.swept_to(&[&self.before, &self.after], &when);
