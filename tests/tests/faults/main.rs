@@ -1,9 +1,10 @@
-//! At every fault point of pull, push, load, commit and the deletions: the server is killed there, and the disk is full
-//! there. What was half done is gone after the next start, what was there is whole, and the same again succeeds.
+//! At every step of pull, push, load, commit and the deletions the server is killed, at every write its disk is full.
+//! What was half done is gone after the next start, what was there is whole, and the same again succeeds.
 //!
 //! The points are those that the server itself names (engine/src/fault.rs); each is tried by the first verb that passes
-//! it, or by every verb with `SAMPAN_ALL_FAULTS` set; a verb whose points are all tried by others is killed in its middle.
-//! One that no verb passes fails the test. `SAMPAN_FAULTS_OF=load` tries one verb alone.
+//! it; a verb whose steps are all tried by others is killed in its middle. With `SAMPAN_ALL_FAULTS` set each is tried by
+//! every verb, which is killed at writes, too. A point that no verb passes fails the test. `SAMPAN_FAULTS_OF=load` tries
+//! one verb alone.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it stands")]
 
@@ -52,28 +53,28 @@ fn at_every_point_the_server_may_die_and_the_disk_may_be_full() {
     let mut work = Vec::new();
     for stage in &stages {
         let passes = &stage.passes;
-        let mut own: Vec<String> =
-            passes.iter().filter(|name| taken.insert(name.as_str().to_owned()) || every).cloned().collect();
-        if own.is_empty() {
-            own.extend(passes.get(passes.len() / 2).cloned());
+        let own = passes.iter().filter(|name| taken.insert(name.as_str().to_owned()) || every);
+        let (writes, mut kills): (Vec<String>, Vec<String>) =
+            own.cloned().partition(|name| all[name.as_str()] == "write");
+        if every {
+            kills.extend(writes.iter().cloned());
         }
-        work.push(own);
+        if kills.is_empty() {
+            kills.extend(passes.get(passes.len() / 2).cloned());
+        }
+        work.push((kills, writes));
     }
-    let is_write = |name: &String| all[name.as_str()] == "write";
-    let plans = stages.into_iter().zip(work).map(|(stage, own)| {
-        let writes: Vec<String> = own.iter().filter(|name| is_write(name)).cloned().collect();
-        (stage, own, writes)
-    });
-    let failures = side_by_side(plans.collect(), |(mut stage, own, writes)| {
+    let plans = stages.into_iter().zip(work).map(|(stage, (kills, writes))| (stage, kills, writes));
+    let failures = side_by_side(plans.collect(), |(mut stage, kills, writes)| {
         let begun = Instant::now();
         let refusals: &[&str] = if every { &["enospc", "eio"] } else { &["enospc"] };
         for point in &writes {
             refusals.iter().for_each(|what| stage.refused_at(point, what));
         }
-        own.iter().for_each(|point| stage.killed_at(point));
+        kills.iter().for_each(|point| stage.killed_at(point));
         // What was there all the time runs; that it is whole was seen each time.
         stage.house.ok(&["start", "-a", "keeps"]);
-        let (name, kills, refused) = (stage.verb.name, own.len(), writes.len());
+        let (name, kills, refused) = (stage.verb.name, kills.len(), writes.len());
         eprintln!("{name}: {kills} kills, {refused} refusals in {:.1} s", begun.elapsed().as_secs_f64());
         None::<()>
     });
