@@ -6,8 +6,10 @@ use rustix::thread::LinkNameSpaceType;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Doing, refusal};
-use crate::sys::clone::{Cloned, NEW_CGROUP, NEW_IPC, NEW_MOUNT, NEW_PID, NEW_UTS, SAME_PARENT, clone3, exit_now};
-use crate::user_namespace::enter;
+use crate::sys::clone::{
+    Cloned, NEW_CGROUP, NEW_IPC, NEW_MOUNT, NEW_NETWORK, NEW_PID, NEW_USER, NEW_UTS, SAME_PARENT, clone3, exit_now,
+};
+use crate::user_namespace::{Made, Mappings, enter, furnish};
 use crate::wire::socket::Connection;
 use crate::wire::{Refusal, RefusalKind};
 
@@ -130,6 +132,48 @@ pub fn birth_with(
             born
         }
     }
+}
+
+/// Starts `body` in namespaces that are all new, in one birth: a child of the caller's parent, born in the unified
+/// `cgroup`; the v1 ones are the caller's. Answers the user and network namespace beside it.
+///
+/// # Errors
+/// As clone3(2), and writing /proc/PID/uid_map.
+pub fn birth_anew(
+    mappings: &Mappings,
+    cgroup: Option<BorrowedFd<'_>>,
+    body: impl FnOnce(Connection),
+) -> Result<(Newborn, Made), Refusal> {
+    let (ours, theirs) = Connection::pair().doing(|| "make a socket".to_owned())?;
+    let (told, tell) = std::io::pipe().doing(|| "make a pipe".to_owned())?;
+    let flags = NEW_USER | NEW_NETWORK | NEW_MOUNT | NEW_PID | NEW_IPC | NEW_UTS | SAME_PARENT;
+    match clone3(flags, cgroup).doing(|| "make the container's first process".to_owned())? {
+        Cloned::Child => {
+            drop((ours, tell));
+            match wait_for_ids(&told) {
+                Ok(()) => {
+                    body(theirs);
+                    exit_now(1)
+                }
+                Err(refusal) => exit_now(1 + i32::from(theirs.send(&Word::Failed(refusal), &[]).is_err())),
+            }
+        }
+        Cloned::Parent { pid, pidfd } => {
+            drop((told, theirs));
+            let made = furnish(pid, mappings, true).doing(|| "give a container's first process its ids".to_owned())?;
+            rustix::io::write(&tell, &[1]).doing(|| "tell the container's first process of its ids".to_owned())?;
+            Ok((Newborn { pid, pidfd, connection: ours }, made))
+        }
+    }
+}
+
+/// In the child of [`birth_anew`]. Its view of cgroups is taken here, since at the clone it would have been its parent's.
+fn wait_for_ids(told: &impl AsFd) -> Result<(), Refusal> {
+    match rustix::io::read(told, &mut [0_u8]).doing(|| "wait for the ids".to_owned())? {
+        0 => Err(refusal(RefusalKind::Internal, "the process that gives the ids ended")),
+        _ => become_root(),
+    }?;
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP).doing(|| "make a view of cgroups".to_owned())
 }
 
 fn wait_for_birth(connection: Connection) -> Result<Newborn, Refusal> {

@@ -87,7 +87,11 @@ pub fn make(mappings: &Mappings, network: bool) -> io::Result<Made> {
     }
 }
 
-fn furnish(pid: i32, mappings: &Mappings, network: bool) -> io::Result<Made> {
+/// Gives the user namespace of process `pid`, a child, its ids, and holds it.
+///
+/// # Errors
+/// As writing /proc/PID/uid_map.
+pub(crate) fn furnish(pid: i32, mappings: &Mappings, network: bool) -> io::Result<Made> {
     std::fs::write(format!("/proc/{pid}/uid_map"), lines(&mappings.users))?;
     std::fs::write(format!("/proc/{pid}/gid_map"), lines(&mappings.groups))?;
     let user = File::open(format!("/proc/{pid}/ns/user"))?.into();

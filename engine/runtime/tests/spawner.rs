@@ -5,6 +5,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::{Harness, process, read_all, reap_pid, spec, spec_value};
+use sampan_runtime::sandbox::SandboxFile;
 use sampan_runtime::wire::RefusalKind;
 use sampan_runtime::wire::spawner::{Answer, Request};
 
@@ -160,6 +161,26 @@ fn layers_by_name_give_the_same_root_as_layers_by_descriptor() {
         .collect();
 
     assert_eq!(outputs[0], outputs[1]);
+}
+
+/// What every container mounts on is made once, in memory: /etc keeps the image's owner and mode, nothing goes to disk.
+#[test]
+fn mount_points_that_an_image_lacks_are_not_made_in_the_writable_layer() {
+    for without in ["", "detached-mounts"] {
+        let harness = Harness::start(without);
+        let etc = harness.data().join("layers/image/etc");
+        std::os::unix::fs::chown(&etc, Some(5), Some(6)).expect("chown");
+        std::fs::set_permissions(&etc, std::os::unix::fs::PermissionsExt::from_mode(0o710)).expect("chmod");
+        let mut sandbox = harness.sandbox();
+        let file = SandboxFile { path: "/etc/hosts".into(), content: "here\n".to_owned() };
+        sandbox.files.push(file);
+        let script = "stat -c '%a %u %g %F' /etc /etc/hostname; cat /etc/hosts";
+        let run = harness.run(&sandbox, &spec(&["sh", "-c", script])).expect("started");
+        assert_eq!(run.output(), "710 5 6 directory\n644 0 0 regular empty file\nhere\n");
+        assert_eq!(run.wait(), 0);
+        let upper = harness.data().join("containers").join(&sandbox.id).join("upper");
+        assert_eq!(std::fs::read_dir(upper).expect("upper").count(), 0);
+    }
 }
 
 #[test]

@@ -9,11 +9,11 @@ use oci_spec::runtime::LinuxDevice;
 use crate::cgroups::Cgroup;
 use crate::failure::{Doing, refusal};
 use crate::init::{self, Stage};
-use crate::namespaces::{Birth, Nest, Newborn, Word, birth};
+use crate::namespaces::{Birth, Nest, Newborn, Word, birth, birth_anew};
 use crate::rootfs::devices;
 use crate::space;
 use crate::spec::{Furnished, Furniture};
-use crate::user_namespace::Mappings;
+use crate::user_namespace::{Made, Mappings};
 use crate::wire::{Refusal, RefusalKind};
 
 /// What a cradle is made of.
@@ -52,37 +52,41 @@ impl Cradle {
     /// # Errors
     /// What the helper or the making of /dev said.
     pub fn raise(blueprint: &Blueprint<'_>) -> Result<Self, Refusal> {
-        let device_attributes = blueprint.furniture.mounts.iter().find_map(|(_, furnished)| match furnished {
-            Furnished::Devices { attributes } => Some(*attributes),
-            _ => None,
-        });
-        let devices = device_attributes
-            .map(|attributes| devices::make(blueprint.mappings, blueprint.devices, attributes))
-            .transpose()?;
-        if devices.is_none() && !blueprint.devices.is_empty() {
-            let message = "devices need a tmpfs mounted at /dev";
-            return Err(refusal(RefusalKind::Unsupported, message));
-        }
-        let stage = Stage {
-            stage: space::STAGE.into(),
-            root: space::ROOT.into(),
-            furniture: blueprint.furniture,
-            devices: devices.as_ref().map(AsFd::as_fd),
-            own_program: blueprint.own_program,
-            in_user_namespace: blueprint.mappings.is_some(),
-        };
-        let birthplace = blueprint.cgroup.map(Cgroup::birthplace).transpose();
-        let birthplace = birthplace.map_err(|error| refusal(error.kind(), error.to_string()))?.flatten();
+        let devices = make_devices(blueprint.mappings, blueprint.furniture, blueprint.devices)?;
+        let stage = stage(blueprint.furniture, devices.as_ref(), blueprint.own_program, blueprint.mappings.is_some());
+        let birthplace = blueprint.cgroup.map(birthplace).transpose()?.flatten();
         let how = Birth {
             nest: blueprint.nest,
             cgroup: birthplace.as_ref().map(AsFd::as_fd),
             same_parent: blueprint.same_parent,
         };
-        let join = || match blueprint.cgroup {
-            Some(cgroup) => cgroup.enter_legacy().map_err(|error| refusal(error.kind(), error.to_string())),
-            None => Ok(()),
-        };
+        let join = || blueprint.cgroup.map_or(Ok(()), enter_legacy);
         let newborn = birth(how, join, |connection| init::run(&stage, connection))?;
+        Self::of(newborn)
+    }
+
+    /// Starts it in namespaces that are all its own, a child of our parent. This process is in the container's v1
+    /// cgroups from then on: it should end soon.
+    ///
+    /// # Errors
+    /// As [`Self::raise`].
+    pub fn raise_anew(
+        mappings: &Mappings,
+        furniture: &Furniture,
+        cgroup: &Cgroup,
+        own_program: BorrowedFd<'_>,
+    ) -> Result<(Self, Made), Refusal> {
+        let devices = make_devices(Some(mappings), furniture, &[])?;
+        let stage = stage(furniture, devices.as_ref(), Some(own_program), true);
+        let birthplace = birthplace(cgroup)?;
+        enter_legacy(cgroup)?;
+        let born =
+            birth_anew(mappings, birthplace.as_ref().map(AsFd::as_fd), |connection| init::run(&stage, connection));
+        let (newborn, made) = born?;
+        Ok((Self::of(newborn)?, made))
+    }
+
+    fn of(newborn: Newborn) -> Result<Self, Refusal> {
         let mounts = File::open(format!("/proc/{}/ns/mnt", newborn.pid))
             .doing(|| "hold the container's mount namespace".to_owned())?
             .into();
@@ -137,6 +141,45 @@ impl Cradle {
     fn hear(&mut self) -> Result<Option<(Word, Vec<OwnedFd>)>, Refusal> {
         hear(&self.newborn)
     }
+}
+
+fn make_devices(
+    mappings: Option<&Mappings>,
+    furniture: &Furniture,
+    nodes: &[LinuxDevice],
+) -> Result<Option<OwnedFd>, Refusal> {
+    let attributes = furniture.mounts.iter().find_map(|(_, furnished)| match furnished {
+        Furnished::Devices { attributes } => Some(*attributes),
+        _ => None,
+    });
+    if attributes.is_none() && !nodes.is_empty() {
+        return Err(refusal(RefusalKind::Unsupported, "devices need a tmpfs mounted at /dev"));
+    }
+    attributes.map(|attributes| devices::make(mappings, nodes, attributes)).transpose()
+}
+
+fn stage<'a>(
+    furniture: &'a Furniture,
+    devices: Option<&'a OwnedFd>,
+    own_program: Option<BorrowedFd<'a>>,
+    in_user_namespace: bool,
+) -> Stage<'a> {
+    Stage {
+        stage: space::STAGE.into(),
+        root: space::ROOT.into(),
+        furniture,
+        devices: devices.map(AsFd::as_fd),
+        own_program,
+        in_user_namespace,
+    }
+}
+
+fn birthplace(cgroup: &Cgroup) -> Result<Option<OwnedFd>, Refusal> {
+    cgroup.birthplace().map_err(|error| refusal(error.kind(), error.to_string()))
+}
+
+fn enter_legacy(cgroup: &Cgroup) -> Result<(), Refusal> {
+    cgroup.enter_legacy().map_err(|error| refusal(error.kind(), error.to_string()))
 }
 
 /// The next word of a newborn; none when it closed its end: it runs, or it was killed.

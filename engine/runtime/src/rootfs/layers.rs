@@ -14,7 +14,7 @@ use rustix::mount::{
 };
 
 use super::attach::{attach, explained, mount_context};
-use super::resolve;
+use super::{mount_points, resolve};
 use crate::failure::{Doing, refusal};
 use crate::sandbox::Root;
 use crate::space;
@@ -49,6 +49,8 @@ impl Drop for Layer {
 pub struct Lowers {
     /// The mounts.
     pub layers: Vec<Layer>,
+    /// What containers mount on, over them all; none where it could not be made.
+    points: Option<Layer>,
     /// One of the image's files, to see whether it was removed.
     witness: OwnedFd,
 }
@@ -67,6 +69,11 @@ impl Lowers {
             }
         }
         Ok(true)
+    }
+
+    /// What lies below a container's own layer, top first.
+    pub fn all(&self) -> impl Iterator<Item = &Layer> {
+        self.points.iter().chain(&self.layers)
     }
 
     /// Whether any of it was removed.
@@ -139,13 +146,15 @@ impl Layers {
         }
         let shift = base.map(|base| self.shift(base, data)).transpose()?;
         let namespace = shift.as_ref().map(|shift| shift.namespace.as_fd());
-        let lowers = Rc::new(match root {
+        let mut lowers = match root {
             Root::Erofs { index, devices } => self.erofs(index, devices, namespace, data)?,
             Root::Folders { lowers } => self.folders(lowers, namespace, data)?,
             Root::Ready { .. } => {
                 return Err(refusal(RefusalKind::Invalid, "a container of the engine needs layers"));
             }
-        });
+        };
+        lowers.points = self.points(&lowers.layers, base);
+        let lowers = Rc::new(lowers);
         self.lowers.insert(key, lowers.clone());
         Ok(lowers)
     }
@@ -154,6 +163,18 @@ impl Layers {
     pub fn tidy(&mut self) {
         let many = self.lowers.values().map(|lowers| lowers.layers.len()).sum::<usize>() > MANY;
         self.lowers.retain(|_, lowers| Rc::strong_count(lowers) > 1 || !(many || lowers.is_removed()));
+    }
+
+    /// Without them each start makes its own, which takes longer and no more.
+    fn points(&mut self, layers: &[Layer], base: Option<u32>) -> Option<Layer> {
+        let made = mount_points::make(layers, base.unwrap_or(0)).doing(|| "make the mount points".to_owned());
+        match made.and_then(|folder| self.keep(folder)) {
+            Ok(points) => Some(points),
+            Err(refusal) => {
+                eprintln!("spawner: {refusal}");
+                None
+            }
+        }
     }
 
     fn erofs(
@@ -173,7 +194,7 @@ impl Layers {
             let attributes = Attributes { idmap: Some(namespace), ..Attributes::default() };
             set_attributes(mount.as_fd(), attributes, false).map_err(|error| not_shifted("EROFS", &error))?;
         }
-        Ok(Lowers { layers: vec![self.keep(mount)?], witness })
+        Ok(Lowers { layers: vec![self.keep(mount)?], points: None, witness })
     }
 
     fn folders(
@@ -193,7 +214,7 @@ impl Layers {
             witness = Some(folder);
         }
         match witness {
-            Some(witness) => Ok(Lowers { layers, witness }),
+            Some(witness) => Ok(Lowers { layers, points: None, witness }),
             None => Err(refusal(RefusalKind::Invalid, "an image without layers cannot be a root")),
         }
     }

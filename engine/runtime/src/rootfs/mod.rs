@@ -6,6 +6,7 @@ pub mod devices;
 pub mod folder;
 pub mod layers;
 pub mod masked_paths;
+pub mod mount_points;
 pub mod overlay;
 pub mod remove;
 pub mod resolve;

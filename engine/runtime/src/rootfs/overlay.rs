@@ -55,7 +55,7 @@ pub fn make(lowers: &Lowers, uppers: Uppers<'_>, id: &str) -> Result<OwnedFd, Re
         Uppers::Shifted(_, base) => base,
         Uppers::Plain(_) => 0,
     };
-    if lowers.layers.iter().all(|layer| layer.name.is_none()) {
+    if lowers.all().all(|layer| layer.name.is_none()) {
         return as_user(base, || by_descriptors(lowers, upper.as_fd(), work.as_fd())).doing(doing);
     }
     let upper_name = match uppers {
@@ -67,7 +67,7 @@ pub fn make(lowers: &Lowers, uppers: Uppers<'_>, id: &str) -> Result<OwnedFd, Re
 
 /// Does something with a user's id as file-system user and group. The old one comes back also when `act` panics: by
 /// the end of the process, which does not unwind into anything that would go on.
-fn as_user<T>(id: u32, act: impl FnOnce() -> T) -> T {
+pub(super) fn as_user<T>(id: u32, act: impl FnOnce() -> T) -> T {
     setfsgid(Gid::from_raw(id));
     setfsuid(Uid::from_raw(id));
     let done = act();
@@ -80,7 +80,7 @@ fn by_descriptors(lowers: &Lowers, upper: BorrowedFd<'_>, work: BorrowedFd<'_>) 
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let set = || -> rustix::io::Result<()> {
         fsconfig_set_string(&context, "source", "overlay")?;
-        for layer in &lowers.layers {
+        for layer in lowers.all() {
             fsconfig_set_fd(&context, "lowerdir+", layer.folder.as_fd())?;
         }
         fsconfig_set_fd(&context, "upperdir", upper)?;
@@ -96,12 +96,13 @@ fn by_descriptors(lowers: &Lowers, upper: BorrowedFd<'_>, work: BorrowedFd<'_>) 
 }
 
 /// Nothing that would make the writable layer unreadable without the layers below it.
-const OPTIONS: [(&str, &str); 4] = [("xino", "off"), ("index", "off"), ("redirect_dir", "off"), ("metacopy", "off")];
+pub(super) const OPTIONS: [(&str, &str); 4] =
+    [("xino", "off"), ("index", "off"), ("redirect_dir", "off"), ("metacopy", "off")];
 
 /// By mount(2) and names, as kernels before 6.13 need it; then copied and detached.
 fn by_names(lowers: &Lowers, container: &Path) -> std::io::Result<OwnedFd> {
     let names: Vec<String> =
-        lowers.layers.iter().flat_map(|layer| &layer.name).map(|name| name.display().to_string()).collect();
+        lowers.all().flat_map(|layer| &layer.name).map(|name| name.display().to_string()).collect();
     let mut data = format!("lowerdir={},upperdir={}", names.join(":"), container.join(UPPER).display());
     data.push_str(&format!(",workdir={}", container.join(WORK).display()));
     for (name, value) in OPTIONS {

@@ -15,12 +15,12 @@ use super::running::Kept;
 use super::server::Spawner;
 use crate::cgroups::Cgroup;
 use crate::failure::{Doing, refusal};
-use crate::lifecycle::{Blueprint, Cradle};
-use crate::namespaces::{From, Nest, Newborn};
+use crate::lifecycle::Cradle;
+use crate::namespaces::Newborn;
 use crate::sandbox::{NetworkMode, Sandbox, Team};
 use crate::spec::{Furniture, Plan, Whose};
 use crate::sys::clone::{Cloned, SAME_PARENT, clone3, exit_now};
-use crate::user_namespace::{self, Made, Mappings};
+use crate::user_namespace::Mappings;
 use crate::wire::socket::Connection;
 use crate::wire::spawner::Endpoint;
 use crate::wire::{Refusal, RefusalKind, net};
@@ -157,31 +157,15 @@ impl Spawner {
     }
 
     fn raise_whole(&mut self, id: &str, kind: &Kind) -> Result<(Cradle, Kept), Refusal> {
-        let made = user_namespace::make(&kind.mappings, true);
-        let Made { user, network } = made.doing(|| "make the user and network namespaces of a cradle".to_owned())?;
         let cgroup = self.team_cgroup(&kind.team)?.child(id);
         let cgroup = cgroup.map_err(|error| refusal(error.kind(), error.to_string()))?;
-        let endpoint = match &network {
+        let (cradle, made) = Cradle::raise_anew(&kind.mappings, &kind.furniture, &cgroup, self.own_program.as_fd())?;
+        // While the cradle furnishes itself.
+        let endpoint = match &made.network {
             Some(network) => network::furnish(&mut self.peers, id, &kind.team, &kind.network, None, network.as_fd())?,
             None => None,
         };
-        let cradle = Cradle::raise(&Blueprint {
-            nest: Nest {
-                user: Some(user.as_fd()),
-                network: network.as_ref().map(AsFd::as_fd),
-                pid: From::New,
-                ipc: From::New,
-                uts: From::New,
-                cgroup: From::New,
-            },
-            mappings: Some(&kind.mappings),
-            furniture: &kind.furniture,
-            devices: &[],
-            cgroup: Some(&cgroup),
-            own_program: Some(self.own_program.as_fd()),
-            same_parent: true,
-        })?;
-        Ok((cradle, Kept { user: Some(user), network, endpoint }))
+        Ok((cradle, Kept { user: Some(made.user), network: made.network, endpoint }))
     }
 
     /// The child that raises the cradle for `id` has something to say.
