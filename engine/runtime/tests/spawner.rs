@@ -390,6 +390,35 @@ fn what_is_removed_is_gone_at_once_and_a_child_gives_its_room_back() {
     }
 }
 
+/// A child lets go of an ended container's overlay, since that writes back what a whole disk has unwritten.
+#[test]
+fn the_mounts_of_ended_containers_are_let_go_of_by_a_child() {
+    let harness = Harness::start("");
+    let held = || {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", harness.spawner_pid())).expect("descriptors");
+        let links = descriptors.filter_map(|one| std::fs::read_link(one.ok()?.path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("mnt:")).count()
+    };
+    let before = held();
+    for _ in 0..3 {
+        assert_eq!(harness.script("echo written >/root/file").0, 0);
+    }
+    let sandbox = harness.sandbox();
+    let first = harness.run(&sandbox, &spec(&["sh", "-c", "echo kept >/root/file"])).expect("started");
+    assert_eq!(first.wait(), 0);
+    // While what is left of the first run may still be held.
+    harness.write(&sandbox, &spec(&["cat", "/root/file"]));
+    let second = harness.start_again(&sandbox).expect("started again");
+    assert_eq!((second.output().as_str(), second.wait()), ("kept\n", 0));
+    harness.ask(&Request::Remove { id: sandbox.id.clone() }).expect("removed");
+
+    let patience = std::time::Instant::now();
+    while held() > before {
+        assert!(patience.elapsed() < Duration::from_secs(10), "{} held, {before} before", held());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn what_a_killed_spawner_had_to_remove_is_removed_by_the_next() {
     let mut harness = Harness::start("");

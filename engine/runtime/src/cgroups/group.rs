@@ -63,11 +63,7 @@ impl Cgroup {
     /// # Errors
     /// [`CgroupError::BadName`], [`CgroupError::Make`], [`CgroupError::Write`]; nothing new is left behind.
     pub fn child(&self, name: &str) -> Result<Self, CgroupError> {
-        check_name(name)?;
-        let child = Self {
-            layout: self.layout.clone(),
-            path: if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) },
-        };
+        let child = self.beneath(name)?;
         let mut made = Vec::new();
         for hierarchy in self.layout.hierarchies() {
             let (above, below) = (self.place(hierarchy), child.place(hierarchy));
@@ -84,6 +80,16 @@ impl Cgroup {
             }
         }
         Ok(child)
+    }
+
+    /// The group `name` beneath this one, made or not.
+    ///
+    /// # Errors
+    /// [`CgroupError::BadName`].
+    pub fn beneath(&self, name: &str) -> Result<Self, CgroupError> {
+        check_name(name)?;
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) };
+        Ok(Self { layout: self.layout.clone(), path })
     }
 
     /// Names of the groups beneath this one, in any hierarchy.

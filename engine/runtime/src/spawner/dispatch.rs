@@ -90,6 +90,13 @@ impl Spawner {
         }
     }
 
+    /// Forgets a container that has ended; its overlay is let go of when there is time.
+    pub(super) fn forget_running(&mut self, id: &str) {
+        if let Some(mounts) = self.running.remove(id).and_then(|running| running.mounts) {
+            self.flush.hold(id, mounts);
+        }
+    }
+
     /// `containers/`.
     pub(super) fn containers(&self) -> Result<OwnedFd, Refusal> {
         let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY;
@@ -100,6 +107,13 @@ impl Spawner {
     pub(super) fn team_cgroup(&mut self, team: &Team) -> Result<Cgroup, Refusal> {
         check_team(team)?;
         self.parent.child(&team.key).map_err(explain)
+    }
+
+    /// The cgroup of a container, made if it is not there. The team's is nearly always: it is only made when it has to be.
+    pub(super) fn make_cgroup(&mut self, team: &Team, id: &str) -> Result<Cgroup, Refusal> {
+        check_team(team)?;
+        let made = self.parent.beneath(&team.key).and_then(|team| team.child(id));
+        made.or_else(|_| self.parent.child(&team.key)?.child(id)).map_err(explain)
     }
 
     fn ensure_team(&mut self, team: &Team) -> Result<(), Refusal> {
@@ -121,7 +135,13 @@ impl Spawner {
     fn cgroup_of(&mut self, id: &str) -> Result<Cgroup, Refusal> {
         self.alive(id)?;
         let sandbox = files::sandbox(self.data.as_fd(), id)?;
-        self.team_cgroup(&sandbox.team)?.child(id).map_err(explain)
+        self.cgroup_in_use(&sandbox)
+    }
+
+    /// The cgroup of a container that is known to run, not looked for.
+    pub(super) fn cgroup_in_use(&self, sandbox: &Sandbox) -> Result<Cgroup, Refusal> {
+        check_team(&sandbox.team)?;
+        self.parent.beneath(&sandbox.team.key).and_then(|team| team.beneath(&sandbox.id)).map_err(explain)
     }
 
     fn signal(&mut self, id: &str, signal: i32, all: bool) -> Result<(), Refusal> {
@@ -190,7 +210,7 @@ impl Spawner {
         if self.running(id)?.is_some_and(|running| running.is_alive()) {
             return Err(refusal(RefusalKind::Conflict, format!("container {id} runs")));
         }
-        self.running.remove(id);
+        self.forget_running(id);
         self.give_back(id);
         if self.fresh.contains(id) {
             // It never ran.

@@ -32,8 +32,8 @@ impl Spawner {
         let plan = Plan::new(&files.spec, Some(&files.sandbox))?;
         let filter = self.filter(&plan, &files.sandbox)?;
         let sandbox = files.sandbox;
-        let cgroup = self.team_cgroup(&sandbox.team)?.child(id);
-        let cgroup = cgroup.map_err(|error| refusal(error.kind(), error.to_string()))?;
+        self.alive(id)?;
+        let cgroup = self.cgroup_in_use(&sandbox)?;
         if cgroup.is_frozen().map_err(|error| refusal(error.kind(), error.to_string()))? {
             return Err(refusal(RefusalKind::Conflict, format!("container {id} is paused")));
         }

@@ -11,6 +11,7 @@ mod dispatch;
 mod exec;
 mod features;
 mod files;
+mod flush;
 mod folders;
 mod grants;
 mod network;

@@ -157,8 +157,7 @@ impl Spawner {
     }
 
     fn raise_whole(&mut self, id: &str, kind: &Kind) -> Result<(Cradle, Kept), Refusal> {
-        let cgroup = self.team_cgroup(&kind.team)?.child(id);
-        let cgroup = cgroup.map_err(|error| refusal(error.kind(), error.to_string()))?;
+        let cgroup = self.make_cgroup(&kind.team, id)?;
         let (cradle, made) = Cradle::raise_anew(&kind.mappings, &kind.furniture, &cgroup, self.own_program.as_fd())?;
         // While the cradle furnishes itself.
         let endpoint = match &made.network {

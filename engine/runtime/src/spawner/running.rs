@@ -16,8 +16,7 @@ use crate::wire::{Refusal, RefusalKind};
 pub(super) struct Running {
     pub pid: i32,
     pub pidfd: OwnedFd,
-    /// Its mount namespace; none after a death of ours.
-    #[expect(dead_code, reason = "held, so that the overlay's last reference is closed after the answer")]
+    /// Its mount namespace, and with it the overlay's last reference; none after a death of ours.
     pub mounts: Option<OwnedFd>,
     /// None after a death of ours.
     #[expect(dead_code, reason = "held, so that the image's mounts stay in the cache")]

@@ -13,6 +13,7 @@ use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 use super::archive::Archives;
 use super::arguments::Arguments;
 use super::features;
+use super::flush::Flush;
 use super::peers::Peers;
 use super::pool::Pool;
 use super::running::{Kept, Running};
@@ -59,6 +60,8 @@ pub(super) struct Spawner {
     /// Network namespaces to close when there is time: the kernel tears down together those that it is given together,
     /// and holds up the making of links meanwhile.
     pub networks: Vec<OwnedFd>,
+    /// Overlays to let go of when there is time.
+    pub flush: Flush,
     /// Files to remove when there is time.
     pub trash: Trash,
     /// Cradles that wait for the next starts.
@@ -119,6 +122,7 @@ impl Spawner {
             filters: HashMap::new(),
             garbage: Vec::new(),
             networks: Vec::new(),
+            flush: Flush::default(),
             trash: Trash::new(),
             pool: Pool::default(),
             archives: Archives::default(),
@@ -143,6 +147,7 @@ impl Spawner {
             if ready.trash {
                 self.trash.ended();
             }
+            self.flush.ended(&ready.flushes);
             self.work_ended(&ready.archives);
             for id in &ready.cradles {
                 self.cradle_came(id);
@@ -199,11 +204,15 @@ impl Spawner {
         polled.extend(emptying.map(|connection| PollFd::new(connection, PollFlags::IN)));
         polled.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
         polled.extend(jobs.iter().map(|(job, _)| PollFd::new(&job.connection, PollFlags::IN)));
+        polled.extend(self.flush.children().iter().map(|child| PollFd::new(child, PollFlags::IN)));
         polled.extend(self.archives.pidfds().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
         let coming: Vec<(&str, &Connection)> = self.pool.coming().collect();
         polled.extend(coming.iter().map(|(_, connection)| PollFd::new(*connection, PollFlags::IN)));
-        let tidy =
-            self.garbage.is_empty() && self.networks.is_empty() && !self.archives.has_left() && !self.trash.is_due();
+        let tidy = self.garbage.is_empty()
+            && self.networks.is_empty()
+            && !self.archives.has_left()
+            && !self.flush.is_due()
+            && !self.trash.is_due();
         let rest = if tidy { self.pool.rest() } else { Some(REST) };
         let rest =
             rest.map(|rest| rustix::event::Timespec { tv_sec: rest.as_secs() as _, tv_nsec: rest.subsec_nanos() as _ });
@@ -219,6 +228,7 @@ impl Spawner {
             trash: emptying.is_some() && readable.next().unwrap_or_default(),
             clients: readable.by_ref().take(clients.len()).collect(),
             jobs: readable.by_ref().take(jobs.len()).collect(),
+            flushes: readable.by_ref().take(self.flush.children().len()).collect(),
             archives: readable.by_ref().take(self.archives.count()).collect(),
             cradles: coming
                 .iter()
@@ -269,7 +279,7 @@ impl Spawner {
         };
         let sent = client.send(&answer, &borrow(&descriptors)).is_ok();
         self.raise_wanted();
-        if self.garbage.len().max(self.networks.len()) > GARBAGE {
+        if self.garbage.len().max(self.networks.len()).max(self.flush.count()) > GARBAGE {
             self.sweep();
         }
         if sent { Served::Answered } else { Served::Over }
@@ -285,6 +295,8 @@ struct Ready {
     trash: bool,
     clients: Vec<bool>,
     jobs: Vec<bool>,
+    /// Children that let go of overlays and have ended.
+    flushes: Vec<bool>,
     /// Children that work on files and have ended.
     archives: Vec<bool>,
     /// Ids of cradles that came.

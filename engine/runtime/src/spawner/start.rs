@@ -77,7 +77,8 @@ impl Spawner {
         if self.running(id)?.is_some_and(|running| running.is_alive()) {
             return Err(refusal(RefusalKind::Conflict, format!("container {id} runs already")));
         }
-        self.running.remove(id);
+        self.forget_running(id);
+        self.flush.let_go_of(id);
         let plan = plan(&spec, &sandbox)?;
         let kind = Kind::of(&plan, &sandbox);
         let cradle = self.take_cradle(id, kind.as_ref());
@@ -144,10 +145,7 @@ impl Spawner {
         let filter = self.filter(plan, sandbox)?;
         let cgroup = match cgroup {
             Some(cgroup) => cgroup,
-            None => {
-                let cgroup = self.team_cgroup(&sandbox.team)?.child(&sandbox.id);
-                cgroup.map_err(|error| refusal(error.kind(), error.to_string()))?
-            }
+            None => self.make_cgroup(&sandbox.team, &sandbox.id)?,
         };
         Ok(Parts { root, lowers, filter, cgroup, joined })
     }

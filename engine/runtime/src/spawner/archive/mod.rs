@@ -157,6 +157,7 @@ impl Spawner {
                 self.layers.keep_by_name(root)?
             }
             None => {
+                self.flush.let_go_of(&sandbox.id);
                 let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
                 let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
                 let plain = self.containers()?;
@@ -206,9 +207,14 @@ impl Spawner {
         }
     }
 
-    /// Lets go of overlays that nobody works on.
-    pub(super) fn let_go_of_roots(&mut self) {
-        self.archives.left.clear();
+    /// Overlays that nobody works on are held like those of ended containers.
+    pub(super) fn hold_left(&mut self) {
+        for (id, _, root) in self.archives.left.drain(..) {
+            match root.folder.try_clone() {
+                Ok(reference) => self.flush.hold(&id, reference),
+                Err(error) => eprintln!("spawner: starts wait for the disk: {error}"),
+            }
+        }
     }
 
     /// Lets a container's processes stand still, if they run and do not already; whether it did.
