@@ -61,6 +61,29 @@ fn a_process_of_exec_stands_in_the_same_namespaces() {
     assert_eq!(run.wait(), 137);
 }
 
+/// What was read when it was made is kept for its start, as long as nobody wrote it again.
+#[test]
+fn a_container_whose_files_were_written_again_starts_as_they_say_now() {
+    let harness = Harness::start("");
+    let sandbox = harness.sandbox();
+    harness.write(&sandbox, &spec(&["sh", "-c", "echo first"]));
+    harness.ask(&Request::Create { id: sandbox.id.clone() }).expect("made");
+    harness.write(&sandbox, &spec(&["sh", "-c", "echo second"]));
+    let run = harness.start_again(&sandbox).expect("started");
+    assert_eq!((run.output().as_str(), run.wait()), ("second\n", 0));
+
+    // Seventeen made in a row are one more than are kept.
+    let made: Vec<_> = (0..17).map(|number| (number, harness.sandbox())).collect();
+    for (number, sandbox) in &made {
+        harness.write(sandbox, &spec(&["sh", "-c", &format!("echo {number} >>/srv/file; cat /srv/file")]));
+        harness.ask(&Request::Create { id: sandbox.id.clone() }).expect("made");
+    }
+    for (number, sandbox) in &made {
+        let run = harness.start_again(sandbox).expect("started");
+        assert_eq!((run.output(), run.wait()), (format!("{number}\n"), 0));
+    }
+}
+
 #[test]
 fn a_terminal_is_the_console_and_the_controlling_terminal() {
     let harness = Harness::start("");

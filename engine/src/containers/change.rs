@@ -3,7 +3,7 @@
 use sampan_runtime::sandbox::{CONFIG_FILE, SANDBOX_FILE, Sandbox};
 
 use super::config::{ContainerConfig, Limits};
-use super::create::{json, read, write};
+use super::create::{json, read, replace};
 use super::stop::not_running;
 use super::{ContainerError, Containers, State, Update, describe, names};
 use crate::clock::now_ns;
@@ -178,13 +178,6 @@ impl Shared {
         sandbox.restart = config.restart;
         replace(&path, &json(&sandbox)?)
     }
-}
-
-/// A restart may read the file at any moment: it finds the old one or the new one.
-fn replace(path: &std::path::Path, text: &str) -> Result<(), ContainerError> {
-    let temporary = path.with_extension("new");
-    write(&temporary, text)?;
-    std::fs::rename(&temporary, path).map_err(|source| ContainerError::File { path: path.to_owned(), source })
 }
 
 /// Set fields win. Docker's way: 0 and empty mean "not said".

@@ -373,6 +373,13 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), ContainerError> {
     std::fs::write(path, text).map_err(|source| ContainerError::File { path: path.to_owned(), source })
 }
 
+/// A restart may read the file at any moment: it finds the old one or the new one.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), ContainerError> {
+    let temporary = path.with_extension("new");
+    write(&temporary, text)?;
+    std::fs::rename(&temporary, path).map_err(|source| ContainerError::File { path: path.to_owned(), source })
+}
+
 /// Reads a container's description again.
 pub(super) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ContainerError> {
     let failed = |source| ContainerError::File { path: path.to_owned(), source };

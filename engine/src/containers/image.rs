@@ -6,7 +6,7 @@ use sampan_runtime::sandbox::{Root, SANDBOX_FILE, Sandbox};
 
 use super::ContainerError;
 use super::config::{ContainerConfig, Healthcheck};
-use super::create::{json, read, write};
+use super::create::{json, read, replace};
 use super::describe::has_user_namespace;
 use super::resolve::Defaults;
 use super::table::Slot;
@@ -61,7 +61,7 @@ impl Shared {
         if !fits {
             let image = self.images.find(&container.owner, &container.image_id).await?;
             sandbox.root = self.images.root(&image).await?;
-            write(&path, &json(&sandbox)?)?;
+            replace(&path, &json(&sandbox)?)?;
         }
         slot.root_fits.store(true, Ordering::Relaxed);
         Ok(())

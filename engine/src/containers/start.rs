@@ -9,7 +9,7 @@ use sampan_runtime::wire::net::Port;
 use sampan_runtime::wire::spawner::Started;
 
 use super::config::{ContainerConfig, Network, PortRequest};
-use super::create::{json, read, write};
+use super::create::{json, read, replace};
 use super::table::Slot;
 use super::{Container, ContainerError, Containers, State, files};
 use crate::Kind;
@@ -167,7 +167,7 @@ impl Shared {
         let mut ours: Sandbox = read(&path)?;
         ours.files = files::shared(theirs.files, other.run.endpoint.as_ref());
         ours.files.retain(|file| !container.resolved.mounts.iter().any(|mount| mount.destination == file.path));
-        write(&path, &json(&ours)?)
+        replace(&path, &json(&ours)?)
     }
 
     /// Publishes all or none. A request with a range of host ports takes the first free one of it.

@@ -249,6 +249,7 @@ impl Spawner {
             Err(refusal) => return Err(refusal),
         }
         self.fresh.remove(id);
+        self.prepared.forget(id);
         self.end_work(id);
         self.throw_away(self.containers()?.as_fd(), &name_of(id)?)
     }

@@ -4,6 +4,7 @@
 //! away: processes are keeper's children, descriptors are kept by keeper and held by the team's monitor. So it may die
 //! at any time, and what it knew is found again from keeper when it is asked for.
 
+mod announce;
 mod archive;
 mod arguments;
 mod device_rules;
@@ -18,6 +19,7 @@ mod network;
 mod orphans;
 mod peers;
 mod pool;
+mod prepared;
 mod running;
 mod server;
 mod sources;

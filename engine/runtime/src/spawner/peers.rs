@@ -17,6 +17,8 @@ use crate::wire::{Refusal, RefusalKind, VERSION, keeper, monitor, net};
 #[derive(Debug)]
 pub(super) struct Peers {
     keeper: Connection,
+    /// Answers of keeper that were not waited for.
+    unread: usize,
     monitors: HashMap<String, Connection>,
     net: Option<Connection>,
 }
@@ -24,7 +26,7 @@ pub(super) struct Peers {
 impl Peers {
     /// Says hello to keeper over the connection that it left to us.
     pub fn new(keeper: OwnedFd) -> Result<Self, Refusal> {
-        let mut peers = Self { keeper: keeper.into(), monitors: HashMap::new(), net: None };
+        let mut peers = Self { keeper: keeper.into(), unread: 0, monitors: HashMap::new(), net: None };
         peers.keeper(&keeper::Request::Hello { version: VERSION, role: keeper::Role::Spawner }, &[])?;
         Ok(peers)
     }
@@ -40,6 +42,7 @@ impl Peers {
         request: &keeper::Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(keeper::Answer, Vec<OwnedFd>), Refusal> {
+        self.settle_keeper()?;
         match ask(&self.keeper, request, descriptors).doing(|| "ask keeper".to_owned())? {
             (keeper::Answer::Refused(refusal), _) => Err(refusal),
             answer => Ok(answer),
@@ -51,11 +54,35 @@ impl Peers {
         self.keeper(&keeper::Request::Put { name: format!("container/{id}/{what}") }, descriptors).map(drop)
     }
 
-    /// Keeps several things of a container by one message: each name with its descriptors.
-    pub fn keep_all(&mut self, id: &str, parts: &[(&str, &[BorrowedFd<'_>])]) -> Result<(), Refusal> {
+    /// A request to keeper whose answer [`Self::settle_keeper`] reads.
+    pub fn keeper_later(&mut self, request: &keeper::Request, descriptors: &[BorrowedFd<'_>]) -> Result<(), Refusal> {
+        self.keeper.send(request, descriptors).doing(|| "ask keeper".to_owned())?;
+        self.unread += 1;
+        Ok(())
+    }
+
+    /// Reads the answers that were not waited for.
+    ///
+    /// # Errors
+    /// The first refusal among them, after all were read.
+    pub fn settle_keeper(&mut self) -> Result<(), Refusal> {
+        let mut settled = Ok(());
+        for _ in 0..std::mem::take(&mut self.unread) {
+            let answer = self.keeper.receive().and_then(|answer| {
+                answer.map(|(answer, _)| answer).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+            });
+            if let keeper::Answer::Refused(refusal) = answer.doing(|| "ask keeper".to_owned())? {
+                settled = settled.and(Err(refusal));
+            }
+        }
+        settled
+    }
+
+    /// Keeps several things of a container by one message: each name with its descriptors. Answered later.
+    pub fn keep_all_later(&mut self, id: &str, parts: &[(&str, &[BorrowedFd<'_>])]) -> Result<(), Refusal> {
         let names = parts.iter().map(|(what, given)| (format!("container/{id}/{what}"), given.len())).collect();
         let given: Vec<BorrowedFd<'_>> = parts.iter().flat_map(|(_, given)| given.iter().copied()).collect();
-        self.keeper(&keeper::Request::PutAll { names }, &given).map(drop)
+        self.keeper_later(&keeper::Request::PutAll { names }, &given)
     }
 
     /// What is kept of a container, if anything.

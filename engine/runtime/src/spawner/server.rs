@@ -16,6 +16,7 @@ use super::features;
 use super::flush::Flush;
 use super::peers::Peers;
 use super::pool::Pool;
+use super::prepared::Preparations;
 use super::running::{Kept, Running};
 use super::stdio::borrow;
 use super::trash::Trash;
@@ -60,6 +61,8 @@ pub(super) struct Spawner {
     /// Network namespaces to close when there is time: the kernel tears down together those that it is given together,
     /// and holds up the making of links meanwhile.
     pub networks: Vec<OwnedFd>,
+    /// Containers that were made and not started yet.
+    pub prepared: Preparations,
     /// Overlays to let go of when there is time.
     pub flush: Flush,
     /// Files to remove when there is time.
@@ -122,6 +125,7 @@ impl Spawner {
             filters: HashMap::new(),
             garbage: Vec::new(),
             networks: Vec::new(),
+            prepared: Preparations::default(),
             flush: Flush::default(),
             trash: Trash::new(),
             pool: Pool::default(),
@@ -137,6 +141,7 @@ impl Spawner {
             let ready = self.wait(listener, &clients, &jobs)?;
             let Some(ready) = ready else {
                 self.give_back_idle();
+                self.prepared.forget_idle();
                 self.sweep();
                 continue;
             };
@@ -213,7 +218,7 @@ impl Spawner {
             && !self.archives.has_left()
             && !self.flush.is_due()
             && !self.trash.is_due();
-        let rest = if tidy { self.pool.rest() } else { Some(REST) };
+        let rest = if tidy { self.pool.rest().into_iter().chain(self.prepared.rest()).min() } else { Some(REST) };
         let rest =
             rest.map(|rest| rustix::event::Timespec { tv_sec: rest.as_secs() as _, tv_nsec: rest.subsec_nanos() as _ });
         match poll(&mut polled, rest.as_ref()) {
@@ -279,6 +284,7 @@ impl Spawner {
         };
         let sent = client.send(&answer, &borrow(&descriptors)).is_ok();
         self.raise_wanted();
+        self.prepare_root();
         if self.garbage.len().max(self.networks.len()).max(self.flush.count()) > GARBAGE {
             self.sweep();
         }

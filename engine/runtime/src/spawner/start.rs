@@ -1,7 +1,7 @@
 //! Starts the main process of a container.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -12,10 +12,11 @@ use super::files::{self, Files};
 use super::grants::Grants;
 use super::network;
 use super::pool::Kind;
+use super::prepared::Prepared;
 use super::running::{Kept, Running, namespace};
 use super::server::Spawner;
 use super::sources::{self, Places};
-use super::stdio::{Streams, borrow};
+use super::stdio::Streams;
 use crate::capabilities::ProcessCapabilities;
 use crate::cgroups::Cgroup;
 use crate::failure::{Doing, refusal};
@@ -23,7 +24,6 @@ use crate::lifecycle::{Blueprint, Cradle, filter, orders, send_orders};
 use crate::namespaces::{From, Nest};
 use crate::rlimits;
 use crate::rootfs::layers::Lowers;
-use crate::rootfs::overlay::{self, Uppers};
 use crate::rootfs::resolve;
 use crate::sandbox::{Filter, Sandbox};
 use crate::seccomp;
@@ -31,9 +31,8 @@ use crate::spec::{Plan, Source, Whose};
 use crate::sys::mounts::{Attributes, copy_tree};
 use crate::time::now_ns;
 use crate::user_namespace::{self, Made};
-use crate::wire::monitor::Request as ToMonitor;
 use crate::wire::spawner::{Endpoint, Started};
-use crate::wire::{Refusal, RefusalKind, keeper};
+use crate::wire::{Refusal, RefusalKind};
 
 /// What is made for one start and given to its record.
 struct Parts {
@@ -56,35 +55,39 @@ struct Joined {
 impl Spawner {
     /// Checks the two files and makes the writable layer.
     pub(super) fn create(&mut self, id: &str) -> Result<(), Refusal> {
-        let Files { spec, sandbox, folder } = files::read(self.data.as_fd(), id)?;
-        let plan = plan(&spec, &sandbox)?;
+        let made = Prepared::read(self.data.as_fd(), id)?;
+        let (plan, sandbox) = (&made.plan, &made.files.sandbox);
         rlimits::check(plan.process.rlimits().as_deref().unwrap_or_default())
             .map_err(|error| refusal(error.kind(), error.to_string()))?;
-        self.filter(&plan, &sandbox)?;
+        self.filter(plan, sandbox)?;
         let places = Places { space: &self.space, data: self.data.as_fd(), data_root: &self.arguments.data_root };
-        sources::check(places, &plan.sources, &sandbox)?;
-        Grants::of(places, &sandbox)?.check(&plan.sources)?;
+        sources::check(places, &plan.sources, sandbox)?;
+        Grants::of(places, sandbox)?.check(&plan.sources)?;
         let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
         let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
-        super::folders::make_layer(folder.as_fd(), &lowers)?;
+        super::folders::make_layer(made.files.folder.as_fd(), &lowers)?;
         self.fresh.insert(id.to_owned());
+        self.prepared.keep(made, lowers);
         Ok(())
     }
 
     /// Starts it; on failure everything made on the way is gone again, but for what an earlier start had left.
     pub(super) fn start(&mut self, id: &str, next: Vec<String>) -> Result<Started, Refusal> {
-        let Files { spec, sandbox, folder } = files::read(self.data.as_fd(), id)?;
+        let prepared = match self.prepared.take(id) {
+            Some(prepared) => prepared,
+            None => Prepared::read(self.data.as_fd(), id)?,
+        };
         if self.running(id)?.is_some_and(|running| running.is_alive()) {
             return Err(refusal(RefusalKind::Conflict, format!("container {id} runs already")));
         }
         self.forget_running(id);
         self.flush.let_go_of(id);
-        let plan = plan(&spec, &sandbox)?;
+        let Prepared { plan, files: Files { sandbox, folder, .. }, root } = prepared;
         let kind = Kind::of(&plan, &sandbox);
         let cradle = self.take_cradle(id, kind.as_ref());
         let had_kept = cradle.is_none() && self.find_kept(&sandbox)?;
         self.fresh.remove(id);
-        let outcome = self.start_checked(&plan, &sandbox, &folder, cradle);
+        let outcome = self.start_checked(&plan, &sandbox, &folder, cradle, root);
         if outcome.is_ok() {
             self.pool.want(next, kind);
         }
@@ -100,6 +103,7 @@ impl Spawner {
         sandbox: &Sandbox,
         folder: &OwnedFd,
         cradle: Option<(Cradle, Cgroup)>,
+        root: Option<(Rc<Lowers>, OwnedFd)>,
     ) -> Result<Started, Refusal> {
         self.sweep_own(&sandbox.id);
         let joined = self.joined(plan, sandbox)?;
@@ -107,7 +111,7 @@ impl Spawner {
             self.ensure_kept(plan, sandbox, joined.user.as_ref())?;
         }
         let (cradle, cgroup) = cradle.unzip();
-        let parts = self.parts(plan, sandbox, joined, cgroup)?;
+        let parts = self.parts(plan, sandbox, joined, cgroup, root)?;
         let cgroup = parts.cgroup.clone();
         let outcome = match cradle {
             Some(cradle) => self.run_in(plan, sandbox, folder, parts, cradle),
@@ -129,18 +133,14 @@ impl Spawner {
         sandbox: &Sandbox,
         joined: Joined,
         cgroup: Option<Cgroup>,
+        prepared: Option<(Rc<Lowers>, OwnedFd)>,
     ) -> Result<Parts, Refusal> {
         let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
         let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
-        let shift = base.map(|base| self.layers.shift(base, self.data.as_fd())).transpose()?;
-        let plain = self.containers()?;
-        let uppers = match (&shift, base) {
-            (Some(shift), Some(base)) => Uppers::Shifted(&shift.containers, base),
-            _ => Uppers::Plain(plain.as_fd()),
-        };
-        let root = match self.root_at_work(sandbox)? {
-            Some(root) => root,
-            None => overlay::make(&lowers, uppers, &sandbox.id)?,
+        let prepared = prepared.filter(|(image, _)| Rc::ptr_eq(image, &lowers));
+        let root = match (self.root_at_work(sandbox)?, prepared) {
+            (Some(root), _) | (None, Some((_, root))) => root,
+            (None, None) => self.make_root(sandbox, &lowers)?,
         };
         let filter = self.filter(plan, sandbox)?;
         let cgroup = match cgroup {
@@ -200,7 +200,7 @@ impl Spawner {
                 return Err(refusal);
             }
         }
-        if let Err(refusal) = cradle.run() {
+        if let Err(refusal) = self.peers.settle_keeper().and_then(|()| cradle.run()) {
             self.take_back(sandbox);
             return Err(refusal);
         }
@@ -298,53 +298,6 @@ impl Spawner {
         send_orders(&cradle.newborn.connection, orders, descriptors)?;
         descriptors.clear();
         Ok(outside)
-    }
-
-    /// Hands process and streams to keeper and monitor, before the program runs.
-    fn announce(
-        &mut self,
-        sandbox: &Sandbox,
-        folder: &OwnedFd,
-        cradle: &Cradle,
-        streams: &[OwnedFd],
-        at_ns: i64,
-    ) -> Result<(), Refusal> {
-        let id = &sandbox.id;
-        let pidfd = cradle.newborn.pidfd.as_fd();
-        let done = (|| {
-            let parts: [(&str, &[BorrowedFd<'_>]); 3] =
-                [("folder", &[folder.as_fd()]), ("pidfd", &[pidfd]), ("stdio", &borrow(streams))];
-            self.peers.keep_all(id, &parts)?;
-            let what = keeper::Watched::Container { id: id.clone() };
-            let watch = keeper::Request::Watch { pid: cradle.newborn.pid, team: sandbox.team.key.clone(), what };
-            let adopt = ToMonitor::Adopt {
-                id: id.clone(),
-                pid: cradle.newborn.pid,
-                stdio: sandbox.stdio,
-                restart: sandbox.restart,
-                log: sandbox.log,
-                at_ns,
-            };
-            let mut given: Vec<BorrowedFd<'_>> = vec![folder.as_fd(), pidfd];
-            given.extend(borrow(streams));
-            self.peers.monitor(&sandbox.team, &adopt, &given)?;
-            self.peers.keeper(&watch, &[pidfd]).map(drop)
-        })();
-        if done.is_err() {
-            self.take_back(sandbox);
-        }
-        done
-    }
-
-    /// Undoes [`Self::announce`]; goes on after an error.
-    fn take_back(&mut self, sandbox: &Sandbox) {
-        let id = &sandbox.id;
-        let abandon = ToMonitor::Abandon { id: id.clone() };
-        let done =
-            [self.peers.monitor(&sandbox.team, &abandon, &[]), self.peers.drop_kept(id, &["stdio", "pidfd", "folder"])];
-        for refusal in done.into_iter().filter_map(Result::err) {
-            eprintln!("spawner: after a failed start of container {id}: {refusal}");
-        }
     }
 
     /// The compiled filter, kept by what it is made of.

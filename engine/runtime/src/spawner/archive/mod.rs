@@ -18,7 +18,6 @@ use super::server::Spawner;
 use super::start::plan;
 use crate::failure::{Doing, refusal};
 use crate::rootfs::layers::{Layer, Lowers, Shift};
-use crate::rootfs::overlay::{self, Uppers};
 use crate::rootfs::{folder, resolve};
 use crate::sandbox::{Root, Sandbox, Team};
 use crate::spec::Plan;
@@ -112,7 +111,7 @@ impl Spawner {
             Work::Changes | Work::Layer { .. } => Some(self.layers.lowers(&sandbox.root, base, self.data.as_fd())?),
             _ => None,
         };
-        let root = self.root_of(sandbox, shift.as_deref())?;
+        let root = self.root_of(sandbox)?;
         let freezes = matches!(work, Work::Layer { pause: true }) && self.freeze(&files)?;
         let (id, team, of) = (id.to_owned(), sandbox.team.clone(), sandbox.root.clone());
         let scene = Scene { work, plan, files, root: root.clone(), shift, lowers, control, stream };
@@ -141,7 +140,7 @@ impl Spawner {
     }
 
     /// The container's own overlay.
-    fn root_of(&mut self, sandbox: &Sandbox, shift: Option<&Shift>) -> Result<Rc<Layer>, Refusal> {
+    fn root_of(&mut self, sandbox: &Sandbox) -> Result<Rc<Layer>, Refusal> {
         if let Some(root) = self.archives.root(&sandbox.id, &sandbox.root) {
             return Ok(root);
         }
@@ -157,15 +156,12 @@ impl Spawner {
                 self.layers.keep_by_name(root)?
             }
             None => {
+                self.prepared.forget(&sandbox.id);
                 self.flush.let_go_of(&sandbox.id);
                 let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
                 let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
-                let plain = self.containers()?;
-                let uppers = match (shift, base) {
-                    (Some(shift), Some(base)) => Uppers::Shifted(&shift.containers, base),
-                    _ => Uppers::Plain(plain.as_fd()),
-                };
-                self.layers.keep(overlay::make(&lowers, uppers, &sandbox.id)?)?
+                let root = self.make_root(sandbox, &lowers)?;
+                self.layers.keep(root)?
             }
         };
         Ok(Rc::new(root))
