@@ -35,10 +35,12 @@ impl<'root> Masks<'root> {
     /// With the path in the text.
     pub fn mask(&mut self, path: &Path) -> Result<(), Refusal> {
         let Some(place) = existing(self.root, path)? else { return Ok(()) };
-        let folder = resolve::is_folder(place.as_fd()).doing(|| format!("look at {}", path.display()))?;
-        let cover = if folder { self.empty_folder() } else { self.null_device()? };
-        let cover = cover.doing(|| format!("mask {}", path.display()))?;
-        attach(cover.as_fd(), place.as_fd()).doing(|| format!("mask {}", path.display()))
+        let doing = || format!("mask {}", path.display());
+        if resolve::is_folder(place.as_fd()).doing(doing)? {
+            return self.empty_folder(place.as_fd()).doing(doing);
+        }
+        let cover = self.null_device()?.doing(doing)?;
+        attach(cover.as_fd(), place.as_fd()).doing(doing)
     }
 
     /// Makes `path` read-only with all that is mounted beneath it. A missing path is left.
@@ -67,22 +69,18 @@ impl<'root> Masks<'root> {
         Ok(copy_tree(null, Path::new(""), Attributes::default(), false))
     }
 
-    fn empty_folder(&mut self) -> io::Result<OwnedFd> {
-        if let Some(empty) = &self.empty
-            && let Ok(copy) = copy_tree(empty.as_fd(), Path::new(""), Attributes::default(), false)
-        {
-            return Ok(copy);
+    /// Puts an empty folder over `place`. The first one is attached as it is: only what is attached can be copied before
+    /// Linux 6.15, and a mount that was never attached has its end waited for (synchronize_rcu).
+    fn empty_folder(&mut self, place: BorrowedFd<'_>) -> io::Result<()> {
+        if let Some(empty) = &self.empty {
+            let copy = copy_tree(empty.as_fd(), Path::new(""), Attributes::default(), false)?;
+            return attach(copy.as_fd(), place);
         }
-        // Before Linux 6.15 a detached mount cannot be copied; then each mask has its own.
         let options = [("size".to_owned(), Some("0".to_owned())), ("mode".to_owned(), Some("755".to_owned()))];
-        let fresh = new_mount("tmpfs", &options, READ_ONLY | NO_SETUID | NO_DEVICES | NO_EXECUTE)?;
-        match copy_tree(fresh.as_fd(), Path::new(""), Attributes::default(), false) {
-            Ok(copy) => {
-                self.empty = Some(fresh);
-                Ok(copy)
-            }
-            Err(_) => Ok(fresh),
-        }
+        let first = new_mount("tmpfs", &options, READ_ONLY | NO_SETUID | NO_DEVICES | NO_EXECUTE)?;
+        attach(first.as_fd(), place)?;
+        self.empty = Some(first);
+        Ok(())
     }
 }
 

@@ -274,8 +274,8 @@ impl Spawner {
     /// What could be torn down later: network namespaces, empty cgroups, images nobody uses.
     pub(super) fn sweep(&mut self) {
         self.networks.clear();
-        self.let_go_of_roots();
         self.empty_trash();
+        self.let_go_of_roots();
         for cgroup in std::mem::take(&mut self.garbage) {
             let gone = cgroup.kill_all().and_then(|()| cgroup.remove());
             if let Err(error) = gone {
