@@ -4,15 +4,15 @@
 //! busybox had on disk, seven were these, /etc copied up for their sake among them. Docker makes a layer of them for
 //! each container (moby, daemon/initlayer); here the containers of an image share one.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, mkdirat};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, unmount};
 
 use super::attach::{attach, new_mount};
 use super::layers::Layer;
-use super::overlay::{OPTIONS, UPPER, WORK, as_user};
+use super::overlay::{UPPER, WORK, as_user, by_number, mount_at_root};
 use super::resolve::{self, Kind};
 use crate::space;
 use crate::sys::mounts::{Attributes, NO_DEVICES, READ_ONLY, copy_tree};
@@ -48,14 +48,8 @@ pub fn make(layers: &[Layer], base: u32) -> std::io::Result<OwnedFd> {
 }
 
 fn fill(layers: &[Layer], stage: &Path, base: u32) -> std::io::Result<OwnedFd> {
-    let names: Vec<String> = layers.iter().map(|layer| format!("/proc/self/fd/{}", layer.folder.as_raw_fd())).collect();
-    let (upper, work) = (stage.join(UPPER), stage.join(WORK));
-    let mut data = format!("lowerdir={},upperdir={},workdir={}", names.join(":"), upper.display(), work.display());
-    for (name, value) in OPTIONS {
-        data.push_str(&format!(",{name}={value}"));
-    }
-    let data = std::ffi::CString::new(data)?;
-    as_user(base, || mount("overlay", space::ROOT, "overlay", MountFlags::NODEV, Some(data.as_c_str())))?;
+    let names = by_number(layers.iter().map(|layer| &layer.folder));
+    as_user(base, || mount_at_root(&names, Some(stage), MountFlags::NODEV))?;
     let root = resolve::without_links(rustix::fs::CWD, Path::new(space::ROOT));
     let made = root.map(|root| {
         as_user(base, || {
@@ -69,5 +63,5 @@ fn fill(layers: &[Layer], stage: &Path, base: u32) -> std::io::Result<OwnedFd> {
     unmount(space::ROOT, UnmountFlags::DETACH)?;
     made?;
     let attributes = Attributes { set: READ_ONLY | NO_DEVICES, ..Attributes::default() };
-    copy_tree(rustix::fs::CWD, &upper, attributes, false)
+    copy_tree(rustix::fs::CWD, &stage.join(UPPER), attributes, false)
 }

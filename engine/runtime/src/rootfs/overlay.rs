@@ -96,39 +96,46 @@ fn by_descriptors(lowers: &Lowers, upper: BorrowedFd<'_>, work: BorrowedFd<'_>) 
 }
 
 /// Nothing that would make the writable layer unreadable without the layers below it.
-pub(super) const OPTIONS: [(&str, &str); 4] =
-    [("xino", "off"), ("index", "off"), ("redirect_dir", "off"), ("metacopy", "off")];
+const OPTIONS: [(&str, &str); 4] = [("xino", "off"), ("index", "off"), ("redirect_dir", "off"), ("metacopy", "off")];
 
 /// By mount(2) and names, as kernels before 6.13 need it; then copied and detached.
 fn by_names(lowers: &Lowers, container: &Path) -> std::io::Result<OwnedFd> {
     let names: Vec<String> =
         lowers.all().flat_map(|layer| &layer.name).map(|name| name.display().to_string()).collect();
-    let mut data = format!("lowerdir={},upperdir={}", names.join(":"), container.join(UPPER).display());
-    data.push_str(&format!(",workdir={}", container.join(WORK).display()));
-    for (name, value) in OPTIONS {
-        data.push_str(&format!(",{name}={value}"));
-    }
-    let data = std::ffi::CString::new(data)?;
-    mount("overlay", space::ROOT, "overlay", MountFlags::NODEV, Some(data.as_c_str()))?;
-    let copy = copy_tree(rustix::fs::CWD, Path::new(space::ROOT), Attributes::default(), false);
-    unmount(space::ROOT, UnmountFlags::DETACH)?;
-    copy
+    mount_at_root(&names, Some(container), MountFlags::NODEV)?;
+    detach_from_root()
 }
 
-/// What at least two folders show on top of each other, top first, to be read only. They are named by descriptor, so
-/// that the options of as many as an image can have fit into the page that mount(2) takes.
+/// What at least two folders show on top of each other, top first, to be read only.
 ///
 /// # Errors
 /// As the calls.
 pub fn show(folders: &[OwnedFd]) -> std::io::Result<OwnedFd> {
-    let names: Vec<String> = folders.iter().map(|folder| format!("/proc/self/fd/{}", folder.as_raw_fd())).collect();
-    let mut data = format!("lowerdir={}", names.join(":"));
+    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
+    mount_at_root(&by_number(folders), None, flags)?;
+    detach_from_root()
+}
+
+/// Names of folders by descriptor: so the options of as many as an image can have fit into the page that mount(2) takes.
+pub(super) fn by_number<'a>(folders: impl IntoIterator<Item = &'a OwnedFd>) -> Vec<String> {
+    folders.into_iter().map(|folder| format!("/proc/self/fd/{}", folder.as_raw_fd())).collect()
+}
+
+/// Mounts an overlay of named folders, top first, at [`space::ROOT`]; `container` has the folders of a writable layer.
+pub(super) fn mount_at_root(lowers: &[String], container: Option<&Path>, flags: MountFlags) -> std::io::Result<()> {
+    let mut data = format!("lowerdir={}", lowers.join(":"));
+    if let Some(container) = container {
+        let (upper, work) = (container.join(UPPER), container.join(WORK));
+        data.push_str(&format!(",upperdir={},workdir={}", upper.display(), work.display()));
+    }
     for (name, value) in OPTIONS {
         data.push_str(&format!(",{name}={value}"));
     }
     let data = std::ffi::CString::new(data)?;
-    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
-    mount("overlay", space::ROOT, "overlay", flags, Some(data.as_c_str()))?;
+    Ok(mount("overlay", space::ROOT, "overlay", flags, Some(data.as_c_str()))?)
+}
+
+fn detach_from_root() -> std::io::Result<OwnedFd> {
     let copy = copy_tree(rustix::fs::CWD, Path::new(space::ROOT), Attributes::default(), false);
     unmount(space::ROOT, UnmountFlags::DETACH)?;
     copy

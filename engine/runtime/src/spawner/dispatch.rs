@@ -249,7 +249,7 @@ impl Spawner {
             Err(refusal) => return Err(refusal),
         }
         self.fresh.remove(id);
-        self.prepared.forget(id);
+        self.forget_prepared(id);
         self.end_work(id);
         self.throw_away(self.containers()?.as_fd(), &name_of(id)?)
     }

@@ -3,6 +3,7 @@
 //! The last reference to one has all written that its disk has not written yet, of whatever team (syncfs(2)): beside a
 //! busy writer that takes seconds, in which no container would start. So the last one is a child's.
 
+use std::io::PipeWriter;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::server::Spawner;
@@ -63,12 +64,28 @@ impl Spawner {
             return;
         }
         let held = std::mem::take(&mut self.flush.held);
-        let references: Vec<BorrowedFd<'_>> = held.iter().map(|(_, reference)| reference.as_fd()).collect();
-        match clone3(SAME_PARENT, None).doing(|| "make a process".to_owned()) {
-            // All else is closed first: whoever waits for an end of ours would wait for the disk.
-            Ok(Cloned::Child) => exit_now(i32::from(keep_only(&references).is_err())),
-            Ok(Cloned::Parent { pidfd, .. }) => self.flush.children.push(pidfd),
+        match send_child(&held).doing(|| "send a child to let go of overlays".to_owned()) {
+            // It goes on when both are dropped here: until then its references are not the last.
+            Ok((pidfd, _tell)) => {
+                self.flush.children.push(pidfd);
+                drop(held);
+            }
             Err(refusal) => eprintln!("spawner: starts wait for the disk: {refusal}"),
         }
+    }
+}
+
+/// The child, and what it waits for the end of.
+fn send_child(held: &[(String, OwnedFd)]) -> std::io::Result<(OwnedFd, PipeWriter)> {
+    let (told, tell) = std::io::pipe()?;
+    match clone3(SAME_PARENT, None)? {
+        Cloned::Child => {
+            let references = held.iter().map(|(_, reference)| reference.as_fd());
+            let kept: Vec<BorrowedFd<'_>> = references.chain([told.as_fd()]).collect();
+            // All else is closed first: whoever waits for an end of ours would wait for the disk.
+            let let_go = keep_only(&kept).and_then(|()| Ok(rustix::io::read(&told, &mut [0_u8])?));
+            exit_now(i32::from(let_go.is_err()))
+        }
+        Cloned::Parent { pidfd, .. } => Ok((pidfd, tell)),
     }
 }

@@ -41,7 +41,6 @@ impl Prepared {
 #[derive(Debug)]
 struct Entry {
     prepared: Prepared,
-    lowers: Rc<Lowers>,
     stamps: [Stamp; 2],
     since: Instant,
 }
@@ -59,6 +58,8 @@ type Stamp = (u64, i64, i64);
 #[derive(Debug, Default)]
 pub(super) struct Preparations {
     entries: Vec<Entry>,
+    /// The newest was made by the present request.
+    is_new: bool,
 }
 
 impl Preparations {
@@ -66,45 +67,67 @@ impl Preparations {
     pub fn rest(&self) -> Option<Duration> {
         self.entries.first().map(|oldest| IDLE.saturating_sub(oldest.since.elapsed()))
     }
-
-    /// Keeps what was read when a container was made.
-    pub fn keep(&mut self, prepared: Prepared, lowers: Rc<Lowers>) {
-        // Whoever cannot look at the files now cannot tell later whether they changed.
-        let Ok(stamps) = stamps(&prepared.files) else { return };
-        self.forget(&prepared.files.sandbox.id);
-        if self.entries.len() >= IN_ALL {
-            self.entries.remove(0);
-        }
-        self.entries.push(Entry { prepared, lowers, stamps, since: Instant::now() });
-    }
-
-    /// What is kept of a container whose files are as they were.
-    pub fn take(&mut self, id: &str) -> Option<Prepared> {
-        let place = self.entries.iter().position(|one| one.id() == id)?;
-        let entry = self.entries.remove(place);
-        stamps(&entry.prepared.files).is_ok_and(|now| now == entry.stamps).then_some(entry.prepared)
-    }
-
-    /// Lets go of a container's, before anything else is done to its writable layer.
-    pub fn forget(&mut self, id: &str) {
-        self.entries.retain(|one| one.id() != id);
-    }
-
-    /// Lets go of those that waited too long.
-    pub fn forget_idle(&mut self) {
-        self.entries.retain(|one| one.since.elapsed() < IDLE);
-    }
 }
 
 impl Spawner {
-    /// Puts together the root of the container made last; one that cannot be is told by its start.
-    pub(super) fn prepare_root(&mut self) {
-        let Some(mut newest) = self.prepared.entries.pop() else { return };
-        if newest.prepared.root.is_none() {
-            let root = self.make_root(&newest.prepared.files.sandbox, &newest.lowers).ok();
-            newest.prepared.root = root.map(|root| (newest.lowers.clone(), root));
+    /// Keeps what was read when a container was made.
+    pub(super) fn keep_prepared(&mut self, prepared: Prepared) {
+        // Whoever cannot look at the files now cannot tell later whether they changed.
+        let Ok(stamps) = stamps(&prepared.files) else { return };
+        self.forget_prepared(&prepared.files.sandbox.id);
+        if self.prepared.entries.len() >= IN_ALL {
+            let oldest = self.prepared.entries[0].id().to_owned();
+            self.forget_prepared(&oldest);
         }
+        self.prepared.entries.push(Entry { prepared, stamps, since: Instant::now() });
+        self.prepared.is_new = true;
+    }
+
+    /// What is kept of a container whose files are as they were.
+    pub(super) fn take_prepared(&mut self, id: &str) -> Option<Prepared> {
+        let place = self.prepared.entries.iter().position(|one| one.id() == id)?;
+        let entry = &self.prepared.entries[place];
+        if stamps(&entry.prepared.files).is_ok_and(|now| now == entry.stamps) {
+            return Some(self.prepared.entries.remove(place).prepared);
+        }
+        self.forget_prepared(id);
+        None
+    }
+
+    /// Lets go of a container's, before anything else is done to its writable layer.
+    pub(super) fn forget_prepared(&mut self, id: &str) {
+        self.forget_prepared_if(|one| one.id() == id);
+    }
+
+    /// Lets go of those that waited too long.
+    pub(super) fn forget_idle_prepared(&mut self) {
+        self.forget_prepared_if(|one| one.since.elapsed() >= IDLE);
+    }
+
+    /// A root is the last reference to its overlay, as those of ended containers are.
+    fn forget_prepared_if(&mut self, gone: impl Fn(&Entry) -> bool) {
+        for entry in self.prepared.entries.extract_if(.., |entry| gone(entry)) {
+            if let Some((_, root)) = entry.prepared.root {
+                self.flush.hold(&entry.prepared.files.sandbox.id, root);
+            }
+        }
+    }
+
+    /// Puts together the root of the container that was just made; one that cannot be is told by its start.
+    pub(super) fn prepare_root(&mut self) {
+        if !std::mem::take(&mut self.prepared.is_new) {
+            return;
+        }
+        let Some(mut newest) = self.prepared.entries.pop() else { return };
+        newest.prepared.root = self.root_ahead(&newest.prepared.files.sandbox).ok();
         self.prepared.entries.push(newest);
+    }
+
+    fn root_ahead(&mut self, sandbox: &Sandbox) -> Result<(Rc<Lowers>, OwnedFd), Refusal> {
+        let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
+        let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
+        let root = self.make_root(sandbox, &lowers)?;
+        Ok((lowers, root))
     }
 
     /// The container's overlay over `lowers`, detached.

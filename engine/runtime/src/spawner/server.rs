@@ -141,7 +141,7 @@ impl Spawner {
             let ready = self.wait(listener, &clients, &jobs)?;
             let Some(ready) = ready else {
                 self.give_back_idle();
-                self.prepared.forget_idle();
+                self.forget_idle_prepared();
                 self.sweep();
                 continue;
             };

@@ -67,13 +67,13 @@ impl Spawner {
         let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
         super::folders::make_layer(made.files.folder.as_fd(), &lowers)?;
         self.fresh.insert(id.to_owned());
-        self.prepared.keep(made, lowers);
+        self.keep_prepared(made);
         Ok(())
     }
 
     /// Starts it; on failure everything made on the way is gone again, but for what an earlier start had left.
     pub(super) fn start(&mut self, id: &str, next: Vec<String>) -> Result<Started, Refusal> {
-        let prepared = match self.prepared.take(id) {
+        let prepared = match self.take_prepared(id) {
             Some(prepared) => prepared,
             None => Prepared::read(self.data.as_fd(), id)?,
         };
@@ -113,6 +113,8 @@ impl Spawner {
         let (cradle, cgroup) = cradle.unzip();
         let parts = self.parts(plan, sandbox, joined, cgroup, root)?;
         let cgroup = parts.cgroup.clone();
+        // Without room for it the start fails as well, at the orders' own copy.
+        let root = parts.root.try_clone();
         let outcome = match cradle {
             Some(cradle) => self.run_in(plan, sandbox, folder, parts, cradle),
             None => match self.raise(plan, sandbox, &parts) {
@@ -123,6 +125,9 @@ impl Spawner {
         if outcome.is_err() {
             // It holds no process any more, or one that is about to end.
             self.discard(cgroup);
+            if let Ok(root) = root {
+                self.flush.hold(&sandbox.id, root);
+            }
         }
         outcome
     }

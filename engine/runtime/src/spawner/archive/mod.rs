@@ -156,7 +156,7 @@ impl Spawner {
                 self.layers.keep_by_name(root)?
             }
             None => {
-                self.prepared.forget(&sandbox.id);
+                self.forget_prepared(&sandbox.id);
                 self.flush.let_go_of(&sandbox.id);
                 let base = sandbox.user_namespace.then_some(sandbox.team.base_id);
                 let lowers = self.layers.lowers(&sandbox.root, base, self.data.as_fd())?;
